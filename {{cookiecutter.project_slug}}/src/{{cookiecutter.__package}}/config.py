@@ -1,0 +1,142 @@
+"""The composed configuration, `params.yaml`, as types: one class for each group of `conf/`."""
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from omegaconf import OmegaConf
+
+from . import paths
+from .cli import Refusal
+
+T = TypeVar("T")
+
+
+class Struct(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A group whose unknown keys are refused, so that a misspelt one is noticed."""
+
+
+class Column(Struct):
+    """One input of the model.
+
+    `missing` is the largest share of missing values a partition may have; 0 means that the column
+    is required, in the data and in every request.
+    """
+
+    type: Literal["numeric", "categorical"]
+    missing: float = 0.0
+    min: float | None = None
+    max: float | None = None
+    description: str = ""
+
+
+class Data(Struct):
+    """What the table is: its source, the roles of its columns, the inputs of the model, its card."""
+
+    source: str
+    key: str
+    time: str
+    target: str
+    max_unlabelled: float
+    segments: list[str]
+    intended_use: str
+    limits: list[str]
+    columns: dict[str, Column]
+
+
+class Split(Struct):
+    """How many of the newest partitions judge, and how many before them train (null: all)."""
+
+    holdout_partitions: int
+    train_partitions: int | None = None
+
+
+class Model(Struct):
+    """The estimator by its import path and arguments, and how columns are encoded for it."""
+
+    name: str
+    encoding: Literal["native_categories", "ordinal", "one_hot"]
+    estimator: dict[str, Any]
+
+
+class Evaluate(Struct):
+    """Where a probability becomes label 1, and how fine the calibration curve is."""
+
+    threshold: float
+    calibration_bins: int
+
+
+Metric = Literal["log_loss", "brier", "roc_auc", "average_precision"]
+
+
+class Gate(Struct):
+    """The rules of promotion; see conf/gate/."""
+
+    metric: Metric
+    min_skill: float
+    min_gain: float
+    guard_metric: Metric
+    max_guard_loss: float
+
+
+class Serving(Struct):
+    """Limits of the prediction service."""
+
+    max_body_bytes: int
+    max_rows: int
+    poll_seconds: float
+
+
+class Monitoring(Struct):
+    """When logged traffic counts as drift."""
+
+    window_days: float
+    min_rows: int
+    sample_rows: int
+    drift_share: float
+
+
+class Retrain(Struct):
+    """What a scheduled run may do on its own."""
+
+    arrive: Literal["next", "all", "none"]
+    only_when_needed: bool
+    commit: bool
+    push: bool
+
+
+class Params(Struct):
+    """The whole of params.yaml."""
+
+    name: str
+    seed: int
+    partitions: list[str]
+    data: Data
+    split: Split
+    model: Model
+    evaluate: Evaluate
+    gate: Gate
+    serving: Serving
+    monitoring: Monitoring
+    retrain: Retrain
+
+
+def check(params: object, type_: type[T], where: str) -> T:
+    """Turn plain values into `type_`; the `Refusal` of a wrong one names the key."""
+    try:
+        return msgspec.convert(params, type_)
+    except msgspec.ValidationError as error:
+        raise Refusal(f"{where}: {error}; mend it in conf/") from None
+
+
+def read(section: str, type_: type[T]) -> T:
+    """One section of params.yaml.
+
+    A stage reads only the sections that dvc.yaml lists for it, so that no change goes unnoticed.
+    OmegaConf reads the file because YAML readers disagree about numbers such as 1e-3.
+    """
+    if not paths.PARAMS.exists():
+        raise Refusal("params.yaml is not here: run `dvc repro compose` in the project folder")
+    params = OmegaConf.to_container(OmegaConf.load(paths.PARAMS))
+    if not isinstance(params, dict) or section not in params:
+        raise Refusal(f"params.yaml has no section {section!r}: run `dvc repro compose`")
+    return check(params[section], type_, f"section {section!r} of params.yaml")

@@ -1,0 +1,39 @@
+"""Stage 1: let Hydra compose conf/ into params.yaml, which all other stages read."""
+
+from pathlib import Path
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from .. import config, files, paths
+from ..cli import Refusal, run
+
+
+def compose(folder: Path) -> str:
+    """The composed configuration of a conf/ folder as YAML text.
+
+    `overrides.yaml` in the folder, a list of Hydra overrides written by `make exp`, comes last.
+    Raises `Refusal` when Hydra cannot compose it or a value has the wrong name or type.
+    """
+    noted = folder / "overrides.yaml"
+    overrides = list(OmegaConf.load(noted)) if noted.exists() else []
+    try:
+        with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
+            composed = hydra_compose("config", overrides)
+        params = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise Refusal(f"conf/ does not compose: {' '.join(str(error).split())}") from None
+    config.check(params, config.Params, "conf/")
+    return OmegaConf.to_yaml(OmegaConf.create(params))
+
+
+def main() -> None:
+    """Write params.yaml."""
+    files.write_text(paths.PARAMS, compose(Path("conf")))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,95 @@
+"""Stage 3: hold every raw partition to the schema before anything is learnt from it."""
+
+from pathlib import Path
+from typing import Any
+
+from .. import config, files, paths, table
+from ..cli import Refusal, run
+
+NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+
+
+def profile(path: Path, data: config.Data) -> dict[str, Any]:
+    """What one partition holds: rows, duplicates, unlabelled share, and each column's range."""
+    source = path.as_posix()
+    types = dict(
+        row[:2] for row in table.rows("DESCRIBE SELECT * FROM read_parquet(?)", source)
+    )
+    absent = [n for n in (data.key, data.time, data.target, *data.columns) if n not in types]
+    if absent:
+        return {"absent": absent}
+    key, target = table.quoted(data.key), table.quoted(data.target)
+    measures = [
+        f"count(*), count({key}) - count(DISTINCT {key}) + count(*) FILTER ({key} IS NULL)",
+        f"count(*) FILTER ({target} IS NULL), count(*) FILTER ({target} NOT IN (0, 1))",
+    ]
+    for name in data.columns:
+        column = table.quoted(name)
+        measures.append(f"count(*) FILTER ({column} IS NULL), min({column}), max({column})")
+    (found,) = table.rows(f"SELECT {', '.join(measures)} FROM read_parquet(?)", source)
+    count, duplicates, unlabelled, mislabelled, *rest = found
+    return {
+        "rows": count,
+        "duplicates": duplicates,
+        "unlabelled": unlabelled,
+        "mislabelled": mislabelled,
+        "columns": {
+            name: {"type": types[name], "missing": missing, "min": low, "max": high}
+            for name, (missing, low, high) in zip(
+                data.columns, zip(*[iter(rest)] * 3, strict=True), strict=True
+            )
+        },
+    }
+
+
+def problems(found: dict[str, Any], data: config.Data) -> list[str]:
+    """What in a profile breaks the schema, one clause each; empty when nothing does."""
+    if "absent" in found:
+        return [f"has no column {', '.join(map(repr, found['absent']))}"]
+    count = found["rows"]
+    if not count:
+        return ["has no rows"]
+    broken = []
+    if found["duplicates"]:
+        broken.append(f"{found['duplicates']} rows repeat or lack a {data.key!r}")
+    if found["mislabelled"]:
+        broken.append(f"{found['mislabelled']} values of {data.target!r} are neither 0 nor 1")
+    if found["unlabelled"] > data.max_unlabelled * count:
+        broken.append(
+            f"{found['unlabelled'] / count:.0%} of {data.target!r} is missing, "
+            f"more than max_unlabelled {data.max_unlabelled:.0%}"
+        )
+    for name, rule in data.columns.items():
+        column = found["columns"][name]
+        if column["missing"] > rule.missing * count:
+            broken.append(
+                f"{column['missing'] / count:.1%} of {name!r} is missing, "
+                f"more than its limit {rule.missing:.1%}"
+            )
+        if rule.type == "numeric" and not column["type"].startswith(NUMBERS):
+            broken.append(f"{name!r} is {column['type']}, not numeric")
+            continue
+        if rule.min is not None and column["min"] is not None and column["min"] < rule.min:
+            broken.append(f"{name!r} goes down to {column['min']}, below its min {rule.min:g}")
+        if rule.max is not None and column["max"] is not None and column["max"] > rule.max:
+            broken.append(f"{name!r} goes up to {column['max']}, above its max {rule.max:g}")
+    return broken
+
+
+def main() -> None:
+    """Write the profile of each partition; refuse the data when one breaks the schema."""
+    data = config.read("data", config.Data)
+    profiles = {path.stem: profile(path, data) for path in sorted(paths.RAW.glob("*.parquet"))}
+    broken = [
+        f"{partition} {clause}"
+        for partition, found in profiles.items()
+        for clause in problems(found, data)
+    ]
+    if broken:
+        raise Refusal(f"{paths.RAW} breaks the schema of conf/data/: " + "; ".join(broken))
+    files.write_json(paths.VALIDATION, profiles)
+    print(f"{sum(found['rows'] for found in profiles.values())} rows keep the schema")
+
+
+if __name__ == "__main__":
+    run(main)

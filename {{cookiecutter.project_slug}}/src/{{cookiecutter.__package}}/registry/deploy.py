@@ -1,0 +1,77 @@
+"""Bundles on disk: writing one aside, moving it into place, pointing the service at it."""
+
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from .. import files, paths
+from ..config import Data
+from ..serving import bundle
+from ..serving.champion import POINTER, Pointer, read_pointer
+from ..serving.schema import Column
+from .history import now
+from .portable import Portable
+from .store import Store, Version
+
+
+def columns(portable: Portable, data: Data) -> list[bundle.Column]:
+    """The columns of a model in the predictor's order, as the service knows them."""
+    return [
+        Column(
+            name=name,
+            required=data.columns[name].missing == 0,
+            vocabulary=portable.vocabularies.get(name),
+            description=data.columns[name].description,
+        )
+        for name in portable.columns
+    ]
+
+
+def write(folder: Path, manifest: bundle.Manifest, portable: Portable) -> bundle.Manifest:
+    """Write arrays and manifest beside the files already in the folder; returns the manifest."""
+    with (folder / bundle.ARRAYS).open("wb") as file:
+        np.savez(file, **portable.arrays)  # type: ignore[arg-type]
+    sums = {path.name: files.digest(path) for path in folder.iterdir()}
+    manifest = msgspec.structs.replace(manifest, files=sums)
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: bundle.Manifest) -> None:
+    """Write bundle.json."""
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (folder / bundle.MANIFEST).write_bytes(text + b"\n")
+
+
+def place(version: int) -> Path:
+    """Folder of a version's bundle."""
+    return paths.BUNDLES / f"v{version}"
+
+
+def settle(aside: Path, version: int) -> Path:
+    """Move a complete folder into its place; a bundle already there stays as it is."""
+    target = place(version)
+    if target.exists():
+        shutil.rmtree(aside)
+    else:
+        os.rename(aside, target)
+    return target
+
+
+def point(store: Store, version: Version) -> None:
+    """Make the service serve a version, after its bundle has passed the service's own checks."""
+    target = place(version.number)
+    if not target.exists():
+        aside = paths.BUNDLES / f".fetched-{os.getpid()}"
+        shutil.rmtree(aside, ignore_errors=True)
+        store.fetch_bundle(version, aside)
+        settle(aside, version.number)
+    bundle.Model(target)
+    pointer = read_pointer(paths.BUNDLES)
+    if pointer is None or pointer.bundle != target.name:
+        files.write_text(
+            paths.BUNDLES / POINTER, msgspec.json.encode(Pointer(target.name, now())).decode() + "\n"
+        )

@@ -1,0 +1,40 @@
+"""Who was champion when and why: an append-only file of JSON lines."""
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from .. import files, paths
+from ..cli import run
+
+
+def now() -> str:
+    """The present moment, ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def record(event: str, version: int | None, fingerprint: str, reason: str, **more: Any) -> None:
+    """Append an event: promoted, refused or rolled_back.
+
+    A refusal that repeats the last line is not written again, so that `release` stays idempotent.
+    """
+    line = {"event": event, "version": version, "fingerprint": fingerprint, "reason": reason, **more}
+    last = (files.read_lines(paths.HISTORY) or [{}])[-1]
+    if event == "refused" and {name: last.get(name) for name in line} == line:
+        return
+    by = os.environ.get("USER") or os.environ.get("USERNAME") or "unknown"
+    files.append_line(paths.HISTORY, {"at": now(), "by": by, **line})
+
+
+def main() -> None:
+    """Print the history, oldest first."""
+    lines = files.read_lines(paths.HISTORY)
+    if not lines:
+        print("no model has been released yet: run `make release`")
+    for line in lines:
+        version = f"v{line['version']}" if line["version"] else line["fingerprint"][:8]
+        print(f"{line['at']}  {line['event']:<11}  {version:<8}  {line['reason']}")
+
+
+if __name__ == "__main__":
+    run(main)

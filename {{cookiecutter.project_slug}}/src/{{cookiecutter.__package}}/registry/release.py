@@ -1,0 +1,178 @@
+"""`make release`: register the evaluated model, let the gate judge it, promote it if it may serve.
+
+Safe to repeat and to interrupt: every step first looks whether it has been done.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from .. import config, files, locks, paths, scores, table
+from ..cli import Refusal, run
+from ..serving import bundle
+from . import card, deploy, history, lineage, tracking
+from .gate import Verdict, judge
+from .portable import export
+from .store import CHAMPION, Store, Version
+
+REFUSED = 3  # exit code of a release that the gate has refused
+
+
+def release(force: bool = False) -> bool:
+    """Release the workspace's model; returns whether it is champion now.
+
+    `force` lets a version back in that has been rolled back.
+    """
+    with locks.exclusive("release"):
+        made = lineage.read()
+        store = Store(config.read("name", str))
+        champion = store.holder(CHAMPION)
+        known = store.version_of(made.fingerprint)
+        if champion and known and champion.number == known.number:
+            deploy.point(store, champion)
+            print(f"version {champion.number} is this model already")
+            return True
+        if known and known.rolled_back and not force:
+            reason = f"version {known.number} was rolled back on {known.rolled_back}"
+            history.record("refused", known.number, made.fingerprint, reason)
+            print(f"refused: {reason}; FORCE=1 lets it back in")
+            return False
+        paths.BUNDLES.mkdir(parents=True, exist_ok=True)
+        aside = Path(mkdtemp(prefix=".challenger-", dir=paths.BUNDLES))
+        aside.chmod(0o755)
+        try:
+            return _decide(store, made, champion, known, aside)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _decide(
+    store: Store, made: lineage.Lineage, champion: Version | None, known: Version | None, aside: Path
+) -> bool:
+    import joblib
+
+    data = config.read("data", config.Data)
+    pipeline = joblib.load(paths.MODEL)
+    manifest = build(store.name, data, made, pipeline, aside)
+    verdict = compare(data, aside, champion)
+    print(f"gate: {verdict.reason}")
+    run_id = tracking.track(store, made)
+    if not verdict.promoted:
+        history.record("refused", None, made.fingerprint, verdict.reason, rule=verdict.rule)
+        print(f"refused by rule {verdict.rule}; the champion stays")
+        return False
+    if known is None:
+        source = tracking.log_model(pipeline, data, run_id)
+        known = store.register(source, run_id, {"fingerprint": made.fingerprint})
+    partitions = config.read("partitions", list[str])
+    text = card.render(f"{store.name}, version {known.number}", data, partitions, made, verdict)
+    (aside / bundle.CARD).write_text(text, encoding="utf-8")
+    sums = manifest.files | {bundle.CARD: files.digest(aside / bundle.CARD)}
+    manifest = msgspec.structs.replace(manifest, version=known.number, run_id=run_id, files=sums)
+    deploy.write_manifest(aside, manifest)
+    folder = deploy.settle(aside, known.number)
+    tracking.log_folder(folder, run_id, "bundle")
+    store.crown(known, champion)
+    deploy.point(store, known)
+    history.record(
+        "promoted",
+        known.number,
+        made.fingerprint,
+        verdict.reason,
+        rule=verdict.rule,
+        previous=champion.number if champion else None,
+    )
+    print(f"version {known.number} is champion; its card is {folder / bundle.CARD}")
+    return True
+
+
+def build(
+    name: str, data: config.Data, made: lineage.Lineage, pipeline: Any, folder: Path
+) -> bundle.Manifest:
+    """Write the challenger's bundle, and hold it to scikit-learn's answers on every holdout row.
+
+    Raises `Refusal` when a probability differs by more than `bundle.TOLERANCE` or a label flips.
+    """
+    evaluate = config.read("evaluate", config.Evaluate)
+    monitoring = config.read("monitoring", config.Monitoring)
+    portable = export(pipeline)
+    holdout = table.frame(paths.HOLDOUT, list(data.columns))
+    expected = pipeline.predict_proba(holdout)[:, 1]
+    rows = table.columns(paths.HOLDOUT, list(data.columns))
+    table.write(
+        "SELECT * FROM (SELECT * FROM read_parquet($1)) USING SAMPLE reservoir("
+        f"{monitoring.sample_rows} ROWS) REPEATABLE ({config.read('seed', int)})",
+        folder / bundle.REFERENCE,
+        paths.TRAIN.as_posix(),
+    )
+    complete = next(
+        (i for i in range(len(expected)) if all(rows[name][i] is not None for name in rows)), 0
+    )
+    manifest = deploy.write(
+        folder,
+        bundle.Manifest(
+            format=bundle.FORMAT,
+            name=name,
+            version=0,
+            run_id="",
+            fingerprint=made.fingerprint,
+            created=history.now(),
+            data_md5=made.data_md5,
+            partitions=config.read("partitions", list[str]),
+            metrics=files.read_json(paths.METRICS)["model"],
+            form=portable.form,
+            meta=portable.meta,
+            columns=deploy.columns(portable, data),
+            key=data.key,
+            time=data.time,
+            target=data.target,
+            threshold=evaluate.threshold,
+            smoke=bundle.Smoke(
+                {name: values[complete] for name, values in rows.items()}, float(expected[complete])
+            ),
+            files={},
+        ),
+        portable,
+    )
+    found = bundle.Model(folder).predict_columns(rows)
+    flipped = int(((found >= evaluate.threshold) != (expected >= evaluate.threshold)).sum())
+    furthest = float(np.abs(found - expected).max())
+    if flipped or not furthest <= bundle.TOLERANCE:
+        raise Refusal(
+            f"the portable form is not exact: {flipped} labels flip and probabilities differ by up "
+            f"to {furthest:.1e} on {len(expected)} holdout rows"
+        )
+    print(f"portable form exact on {len(expected)} rows (largest difference {furthest:.0e})")
+    return manifest
+
+
+def compare(data: config.Data, challenger: Path, champion: Version | None) -> Verdict:
+    """Score challenger, champion and baseline on the same holdout, and judge."""
+    rows = table.columns(paths.HOLDOUT, [*data.columns, data.target])
+    labels = np.array(rows[data.target])
+    baseline = files.read_json(paths.METRICS)["baseline"]
+    found = [scores.score(labels, bundle.Model(challenger).predict_columns(rows))]
+    if champion is not None:
+        old = bundle.Model(deploy.place(champion.number))
+        if missing := sorted({column.name for column in old.schema.columns} - set(rows)):
+            # The table has changed under the champion: it could not answer today's rows at all.
+            print(f"the champion needs {', '.join(missing)}, gone from the data: judged as first")
+        else:
+            found.append(scores.score(labels, old.predict_columns(rows)))
+    return judge(
+        config.read("gate", config.Gate), found[0], found[1] if found[1:] else None, baseline
+    )
+
+
+def main() -> int:
+    """Exit code 0 when the model is champion, 3 when it was refused."""
+    return 0 if release(force="--force" in sys.argv[1:]) else REFUSED
+
+
+if __name__ == "__main__":
+    run(main)

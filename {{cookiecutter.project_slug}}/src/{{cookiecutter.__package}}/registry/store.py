@@ -1,0 +1,118 @@
+"""The MLflow registry, seen as what a release needs of it: runs, versions and two aliases.
+
+MLflow takes seconds to import, so it is imported where it is used.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .. import locks, paths
+from ..cli import Refusal
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION, PREVIOUS = "champion", "previous"
+BUNDLE = "bundle"  # artifact folder of a run, and folder name of a downloaded bundle
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A registered model version."""
+
+    number: int
+    fingerprint: str
+    run_id: str
+    rolled_back: str
+
+
+class Store:
+    """The registered model of one name, and the experiment of the same name."""
+
+    def __init__(self, name: str) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("DO_NOT_TRACK", "true")
+        import mlflow
+
+        self.name = name
+        mlflow.set_tracking_uri(paths.tracking_uri())
+        # Two processes that open a new SQLite registry at once break it for good.
+        with locks.exclusive("registry", wait=120):
+            self.client: MlflowClient = mlflow.MlflowClient()
+            self.experiment: str = self._experiment()
+
+    def _experiment(self) -> str:
+        if found := self.client.get_experiment_by_name(self.name):
+            return str(found.experiment_id)
+        local = paths.tracking_uri().startswith("sqlite:")
+        place = (paths.VAR / "artifacts").as_uri() if local else None
+        return str(self.client.create_experiment(self.name, artifact_location=place))
+
+    def run_of(self, fingerprint: str) -> str | None:
+        """Id of the finished run that logged the model of this fingerprint."""
+        found = self.client.search_runs(
+            [self.experiment],
+            f"tags.fingerprint = '{fingerprint}' and attributes.status = 'FINISHED'",
+            max_results=1,
+        )
+        return str(found[0].info.run_id) if found else None
+
+    def version_of(self, fingerprint: str) -> Version | None:
+        """The version registered for this fingerprint."""
+        found = self.client.search_model_versions(
+            f"name = '{self.name}' and tags.fingerprint = '{fingerprint}'"
+        )
+        return _version(found[0]) if found else None
+
+    def holder(self, alias: str) -> Version | None:
+        """The version that has this alias."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _version(self.client.get_model_version_by_alias(self.name, alias))
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise Refusal(f"the registry at {paths.tracking_uri()}: {error.message}") from None
+
+    def register(self, source: str, run_id: str, tags: dict[str, str]) -> Version:
+        """Register a logged model as the next version."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.get_registered_model(self.name)
+        except MlflowException:
+            self.client.create_registered_model(self.name)
+        return _version(self.client.create_model_version(self.name, source, run_id, tags=tags))
+
+    def crown(self, version: Version, old: Version | None) -> None:
+        """Make a version champion. `previous` moves first: a crash in between leaves the champion."""
+        if old is not None:
+            self.client.set_registered_model_alias(self.name, PREVIOUS, str(old.number))
+        self.client.set_registered_model_alias(self.name, CHAMPION, str(version.number))
+
+    def mark(self, version: Version, tag: str, value: str) -> None:
+        """Set a tag of a version."""
+        self.client.set_model_version_tag(self.name, str(version.number), tag, value)
+
+    def fetch_bundle(self, version: Version, folder: Path) -> None:
+        """Download the bundle of a version into a new folder."""
+        folder.mkdir(parents=True)
+        for item in self.client.list_artifacts(version.run_id, BUNDLE):
+            self.client.download_artifacts(version.run_id, item.path, str(folder))
+        for path in (folder / BUNDLE).iterdir():
+            path.rename(folder / path.name)
+        (folder / BUNDLE).rmdir()
+
+
+def _version(found: "ModelVersion") -> Version:
+    tags: dict[str, Any] = found.tags
+    return Version(
+        number=int(found.version),
+        fingerprint=tags.get("fingerprint", ""),
+        run_id=str(found.run_id),
+        rolled_back=tags.get("rolled_back", ""),
+    )

@@ -1,0 +1,102 @@
+"""One MLflow run a model: parameters, metrics, plots, the data with its DVC hash, the git commit."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import config, files, paths
+from .figures import draw
+from .lineage import Lineage
+from .store import Store
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values as one level with dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def track(store: Store, lineage: Lineage) -> str:
+    """Id of the model's run, logged now unless it has been before.
+
+    The run is made from files, so it is the same whether DVC ran the stages or took them from its
+    cache.
+    """
+    if found := store.run_of(lineage.fingerprint):
+        return found
+    import mlflow
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.data.sources import LocalArtifactDatasetSource
+
+    partitions = config.read("partitions", list[str])
+    with mlflow.start_run(experiment_id=store.experiment) as run:
+        mlflow.log_params({**flat({"model": lineage.parameters["model"]}), "data": partitions[-1]})
+        mlflow.log_metrics(flat(files.read_json(paths.METRICS)))
+        source = LocalArtifactDatasetSource(paths.RAW.resolve().as_uri())
+        data = MetaDataset(source, name=f"{store.name}-raw", digest=lineage.data_md5)
+        mlflow.log_input(data, context="training")
+        mlflow.log_figure(draw(paths.PLOTS), "evaluation.png")
+        for path in (paths.METRICS, paths.SEGMENTS, paths.VALIDATION, paths.PLOTS):
+            log = mlflow.log_artifacts if path.is_dir() else mlflow.log_artifact
+            log(str(path), path.name if path.is_dir() else None)
+        mlflow.set_tags(
+            {
+                "git_commit": lineage.git_commit,
+                "dvc.data_md5": lineage.data_md5,
+                "dvc.model_md5": lineage.model_md5,
+                "partitions": f"{partitions[0]} to {partitions[-1]}",
+                # Last: a run without it was interrupted, and is logged again.
+                "fingerprint": lineage.fingerprint,
+            }
+        )
+        return str(run.info.run_id)
+
+
+def log_model(pipeline: "Pipeline", data: config.Data, run_id: str) -> str:
+    """Log the scikit-learn pipeline to its run; returns the address to register.
+
+    Signature and requirements are given: inferring them starts a process and takes seconds.
+    """
+    import mlflow
+    import numpy
+    import pandas
+    import sklearn
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    inputs = [
+        ColSpec(
+            "double" if column.type == "numeric" else "string",
+            name,
+            required=column.missing == 0,
+        )
+        for name, column in data.columns.items()
+    ]
+    with mlflow.start_run(run_id=run_id):
+        info = mlflow.sklearn.log_model(
+            pipeline,
+            name="model",
+            signature=ModelSignature(Schema(inputs), Schema([ColSpec("double")])),
+            pip_requirements=[
+                f"{library.__name__.replace('sklearn', 'scikit-learn')}=={library.__version__}"
+                for library in (numpy, pandas, sklearn)
+            ],
+            serialization_format="cloudpickle",
+            pyfunc_predict_fn="predict_proba",
+        )
+    return str(info.model_uri)
+
+
+def log_folder(folder: Path, run_id: str, name: str) -> None:
+    """Log a folder's files as artifacts of a run."""
+    import mlflow
+
+    with mlflow.start_run(run_id=run_id):
+        mlflow.log_artifacts(str(folder), name)

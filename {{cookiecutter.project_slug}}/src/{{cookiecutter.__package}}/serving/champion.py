@@ -1,0 +1,66 @@
+"""Which bundle serves: a small pointer file, replaced in one step and watched by the service."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import msgspec
+
+from .bundle import BadBundle, Model
+
+POINTER = "champion.json"
+
+log = logging.getLogger(__name__)
+
+
+class Pointer(msgspec.Struct, frozen=True):
+    """Name of the bundle folder that serves, and since when (ISO 8601, UTC)."""
+
+    bundle: str
+    since: str
+
+
+def read_pointer(bundles: Path) -> Pointer | None:
+    """The pointer of a bundle folder; None before the first promotion."""
+    try:
+        return msgspec.json.decode((bundles / POINTER).read_bytes(), type=Pointer)
+    except FileNotFoundError:
+        return None
+
+
+class Champion:
+    """The model in service. A new one is loaded beside the old one and swapped in only when sound."""
+
+    def __init__(self, bundles: Path) -> None:
+        self._bundles = bundles
+        self._seen: Pointer | None = None
+        self.since = ""
+        self.model: Model | None = None
+        self.trouble = "no champion yet: run `make release`"
+
+    def refresh(self) -> None:
+        """Follow the pointer; whatever fails is kept in `trouble` and leaves the old model serving."""
+        try:
+            pointer = read_pointer(self._bundles)
+            if pointer is None or pointer == self._seen:
+                return
+            self._seen = pointer
+            model = Model(self._bundles / pointer.bundle)
+        except (BadBundle, OSError, msgspec.MsgspecError) as error:
+            self._trouble(f"refused a new champion, the old one goes on: {error}")
+        except Exception as error:  # a broken bundle may fail in any way; the service must not
+            self._trouble(f"refused a new champion, the old one goes on: {error!r}")
+        else:
+            self.model, self.since, self.trouble = model, pointer.since, ""
+            log.info("serving version %s (%s)", model.manifest.version, pointer.bundle)
+
+    def _trouble(self, reason: str) -> None:
+        if reason != self.trouble:
+            log.error(reason)
+        self.trouble = reason
+
+    async def watch(self, seconds: float) -> None:
+        """Refresh for ever, every so many seconds, without holding up requests."""
+        while True:
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(self.refresh)
