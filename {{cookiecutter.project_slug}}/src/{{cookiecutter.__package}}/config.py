@@ -11,11 +11,11 @@ from .cli import Refusal
 T = TypeVar("T")
 
 
-class Struct(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class Group(msgspec.Struct, forbid_unknown_fields=True):
     """A group whose unknown keys are refused, so that a misspelt one is noticed."""
 
 
-class Column(Struct):
+class Column(Group):
     """One input of the model.
 
     `missing` is the largest share of missing values a partition may have; 0 means that the column
@@ -29,8 +29,8 @@ class Column(Struct):
     description: str = ""
 
 
-class Data(Struct):
-    """What the table is: its source, the roles of its columns, the inputs of the model, its card."""
+class Data(Group):
+    """What the table is: source, roles of its columns, inputs of the model, text of its card."""
 
     source: str
     key: str
@@ -43,14 +43,14 @@ class Data(Struct):
     columns: dict[str, Column]
 
 
-class Split(Struct):
+class Split(Group):
     """How many of the newest partitions judge, and how many before them train (null: all)."""
 
     holdout_partitions: int
     train_partitions: int | None = None
 
 
-class Model(Struct):
+class Model(Group):
     """The estimator by its import path and arguments, and how columns are encoded for it."""
 
     name: str
@@ -58,7 +58,7 @@ class Model(Struct):
     estimator: dict[str, Any]
 
 
-class Evaluate(Struct):
+class Evaluate(Group):
     """Where a probability becomes label 1, and how fine the calibration curve is."""
 
     threshold: float
@@ -68,7 +68,7 @@ class Evaluate(Struct):
 Metric = Literal["log_loss", "brier", "roc_auc", "average_precision"]
 
 
-class Gate(Struct):
+class Gate(Group):
     """The rules of promotion; see conf/gate/."""
 
     metric: Metric
@@ -78,7 +78,7 @@ class Gate(Struct):
     max_guard_loss: float
 
 
-class Serving(Struct):
+class Serving(Group):
     """Limits of the prediction service."""
 
     max_body_bytes: int
@@ -86,7 +86,7 @@ class Serving(Struct):
     poll_seconds: float
 
 
-class Monitoring(Struct):
+class Monitoring(Group):
     """When logged traffic counts as drift."""
 
     window_days: float
@@ -95,7 +95,7 @@ class Monitoring(Struct):
     drift_share: float
 
 
-class Retrain(Struct):
+class Retrain(Group):
     """What a scheduled run may do on its own."""
 
     arrive: Literal["next", "all", "none"]
@@ -104,11 +104,12 @@ class Retrain(Struct):
     push: bool
 
 
-class Params(Struct):
+class Params(Group):
     """The whole of params.yaml."""
 
     name: str
     seed: int
+    threads: int
     partitions: list[str]
     data: Data
     split: Split

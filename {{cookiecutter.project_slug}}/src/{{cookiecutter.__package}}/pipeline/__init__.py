@@ -1,1 +1,1 @@
-"""The stages of dvc.yaml, one module each, in the order compose, ingest, validate, split, train, evaluate."""
+"""The stages of dvc.yaml, one module each and named after it."""

@@ -11,15 +11,20 @@ from omegaconf.errors import OmegaConfBaseException
 from .. import config, files, paths
 from ..cli import Refusal, run
 
+CONF = Path("conf")
 
-def compose(folder: Path) -> str:
+
+def noted(folder: Path) -> list[str]:
+    """The Hydra overrides that `make exp` has written down in a conf/ folder."""
+    note = folder / "overrides.yaml"
+    return list(OmegaConf.load(note)) if note.exists() else []
+
+
+def compose(folder: Path, overrides: list[str]) -> str:
     """The composed configuration of a conf/ folder as YAML text.
 
-    `overrides.yaml` in the folder, a list of Hydra overrides written by `make exp`, comes last.
     Raises `Refusal` when Hydra cannot compose it or a value has the wrong name or type.
     """
-    noted = folder / "overrides.yaml"
-    overrides = list(OmegaConf.load(noted)) if noted.exists() else []
     try:
         with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
             composed = hydra_compose("config", overrides)
@@ -32,7 +37,7 @@ def compose(folder: Path) -> str:
 
 def main() -> None:
     """Write params.yaml."""
-    files.write_text(paths.PARAMS, compose(Path("conf")))
+    files.write_text(paths.PARAMS, compose(CONF, noted(CONF)))
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ def segment_scores(
 
 def curves(
     labels: NDArray[np.int64], series: dict[str, scores.Floats], evaluate: config.Evaluate
-) -> dict[str, tuple[list[str], list[tuple[object, ...]]]]:
-    """The plotted curves by file name: header and rows, one series for the model, one for the baseline."""
+) -> dict[str, tuple[list[str], Sequence[tuple[object, ...]]]]:
+    """The plotted curves by file name, as header and rows; one series a key of `series`."""
     from sklearn.calibration import calibration_curve
     from sklearn.metrics import precision_recall_curve, roc_curve
 

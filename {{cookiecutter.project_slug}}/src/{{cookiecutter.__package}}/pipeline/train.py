@@ -43,11 +43,15 @@ def build(model: config.Model, columns: dict[str, config.Column]) -> "Pipeline":
 def main() -> None:
     """Fit on the training partitions and write the model, the same bytes for the same input."""
     import joblib
+    from threadpoolctl import threadpool_limits
 
     data = config.read("data", config.Data)
     model = config.read("model", config.Model)
     train = table.frame(paths.TRAIN, [*data.columns, data.target])
-    pipeline = build(model, data.columns).fit(train[list(data.columns)], train[data.target])
+    pipeline = build(model, data.columns)
+    # A fixed number: gradients are summed by thread, so another one gives another model.
+    with threadpool_limits(config.read("threads", int)):
+        pipeline.fit(train[list(data.columns)], train[data.target])
     with files.replacing(paths.MODEL) as aside:
         joblib.dump(pipeline, aside)
     print(f"{model.name} fitted on {len(train)} rows")

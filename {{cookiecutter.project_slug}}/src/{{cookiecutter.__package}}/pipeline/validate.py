@@ -12,9 +12,7 @@ NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUB
 def profile(path: Path, data: config.Data) -> dict[str, Any]:
     """What one partition holds: rows, duplicates, unlabelled share, and each column's range."""
     source = path.as_posix()
-    types = dict(
-        row[:2] for row in table.rows("DESCRIBE SELECT * FROM read_parquet(?)", source)
-    )
+    types = dict(row[:2] for row in table.rows("DESCRIBE SELECT * FROM read_parquet(?)", source))
     absent = [n for n in (data.key, data.time, data.target, *data.columns) if n not in types]
     if absent:
         return {"absent": absent}

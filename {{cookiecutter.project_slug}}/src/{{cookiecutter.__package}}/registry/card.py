@@ -12,6 +12,7 @@ def render(
     name: str, data: config.Data, partitions: list[str], lineage: Lineage, verdict: Verdict
 ) -> str:
     """The card as Markdown."""
+    commit = lineage.git_commit.removesuffix("+changes")
     metrics = files.read_json(paths.METRICS)
     with paths.SEGMENTS.open(newline="", encoding="utf-8") as file:
         segments = list(csv.DictReader(file))
@@ -45,7 +46,7 @@ def render(
     parts += ["## Limits", *(f"- {limit}" for limit in data.limits)]
     parts += [
         "## How to make it again",
-        f"```sh\ngit checkout {lineage.git_commit.removesuffix('+changes')}\ndvc pull\ndvc repro\n```",
+        f"```sh\ngit checkout {commit}\ndvc pull\ndvc repro\n```",
         f"The model's MD5 is then `{lineage.model_md5}`.",
     ]
     return "\n\n".join(parts) + "\n"

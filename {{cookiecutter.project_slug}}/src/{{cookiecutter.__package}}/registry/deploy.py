@@ -17,7 +17,7 @@ from .portable import Portable
 from .store import Store, Version
 
 
-def columns(portable: Portable, data: Data) -> list[bundle.Column]:
+def columns(portable: Portable, data: Data) -> list[Column]:
     """The columns of a model in the predictor's order, as the service knows them."""
     return [
         Column(
@@ -57,7 +57,7 @@ def settle(aside: Path, version: int) -> Path:
     if target.exists():
         shutil.rmtree(aside)
     else:
-        os.rename(aside, target)
+        aside.rename(target)
     return target
 
 
@@ -72,6 +72,5 @@ def point(store: Store, version: Version) -> None:
     bundle.Model(target)
     pointer = read_pointer(paths.BUNDLES)
     if pointer is None or pointer.bundle != target.name:
-        files.write_text(
-            paths.BUNDLES / POINTER, msgspec.json.encode(Pointer(target.name, now())).decode() + "\n"
-        )
+        pointer = Pointer(target.name, now())
+        files.write_text(paths.BUNDLES / POINTER, msgspec.json.encode(pointer).decode() + "\n")

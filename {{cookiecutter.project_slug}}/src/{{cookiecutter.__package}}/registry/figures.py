@@ -25,9 +25,7 @@ def draw(plots: Path) -> "Figure":
             series[label].append((float(x), float(y)))
         for label, points in series.items():
             marker = "o" if len(points) < 20 else ""
-            panel.plot(
-                *zip(*points, strict=True), label=label, color=COLOURS[label], marker=marker
-            )
+            panel.plot(*zip(*points, strict=True), label=label, color=COLOURS[label], marker=marker)
         if name == "calibration":
             panel.plot([0, 1], [0, 1], color="#d0d0d0", linestyle=":", label="perfect")
         panel.set(title=name.replace("_", "-"), xlim=(0, 1), ylim=(0, 1.01))
@@ -40,8 +38,9 @@ def draw(plots: Path) -> "Figure":
 
 def _confusion(panel: Any, path: Path) -> None:
     counts = [[0, 0], [0, 0]]
-    for actual, predicted, rows in _read(path)[1]:
-        counts[int(actual)][int(predicted)] = int(rows)
+    for row in _read(path)[1]:
+        actual, predicted, rows = map(int, row)
+        counts[actual][predicted] = rows
     panel.imshow(counts, cmap="Blues")
     strongest = max(map(max, counts))
     for actual in (0, 1):

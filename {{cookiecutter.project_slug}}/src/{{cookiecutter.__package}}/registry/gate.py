@@ -1,4 +1,4 @@
-"""Whether a challenger may take over: the rules of conf/gate/ on metrics of one and the same holdout."""
+"""Whether a challenger may take over: the rules of conf/gate/, on metrics of the same holdout."""
 
 import msgspec
 
@@ -38,8 +38,9 @@ def judge(gate: Gate, challenger: Metrics, champion: Metrics | None, baseline: M
         return verdict(True, "min_skill", f"first model, {said}: {skill:.1%} better")
     gained = gain(metric, challenger[metric], champion[metric])
     said = f"{metric} {challenger[metric]:.4f} against the champion's {champion[metric]:.4f}"
-    if not gained >= gate.min_gain:
-        return verdict(False, "min_gain", f"{said}: gain {gained:+.4f}, {gate.min_gain:+.4f} needed")
+    if not gained > gate.min_gain:
+        needed = f"more than {gate.min_gain:+.4f} needed"
+        return verdict(False, "min_gain", f"{said}: gain {gained:+.4f}, {needed}")
     lost = -gain(guard, challenger[guard], champion[guard])
     if not lost <= gate.max_guard_loss:
         return verdict(

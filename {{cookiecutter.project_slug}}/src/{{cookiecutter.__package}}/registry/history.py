@@ -16,9 +16,10 @@ def now() -> str:
 def record(event: str, version: int | None, fingerprint: str, reason: str, **more: Any) -> None:
     """Append an event: promoted, refused or rolled_back.
 
-    A refusal that repeats the last line is not written again, so that `release` stays idempotent.
+    A refusal that repeats the last line is not written again: `release` is idempotent.
     """
-    line = {"event": event, "version": version, "fingerprint": fingerprint, "reason": reason, **more}
+    line = {"event": event, "version": version, "fingerprint": fingerprint, "reason": reason}
+    line |= more
     last = (files.read_lines(paths.HISTORY) or [{}])[-1]
     if event == "refused" and {name: last.get(name) for name in line} == line:
         return

@@ -31,7 +31,8 @@ def read() -> Lineage:
     lock = Path("dvc.lock")
     if not lock.exists():
         raise Refusal("dvc.lock is not here: run `dvc repro` first")
-    stages: Any = OmegaConf.to_container(OmegaConf.load(lock))["stages"]  # type: ignore[index]
+    recorded: Any = OmegaConf.to_container(OmegaConf.load(lock))
+    stages = recorded["stages"]
     if missing := {"ingest", "split", "train", "evaluate"} - set(stages):
         raise Refusal(f"dvc.lock has no stage {', '.join(sorted(missing))}: run `dvc repro` first")
     outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
@@ -40,11 +41,12 @@ def read() -> Lineage:
             raise Refusal(f"{path} is not the one that dvc.lock records: run `dvc repro` first")
     train = stages["train"]
     made_by = json.dumps([train[part] for part in ("deps", "params", "outs")], sort_keys=True)
+    changes = "+changes" if _git("status", "--porcelain") else ""
     return Lineage(
         fingerprint=hashlib.sha256(made_by.encode()).hexdigest(),
         data_md5=outs[paths.RAW.as_posix()],
         model_md5=outs[paths.MODEL.as_posix()],
-        git_commit=_git("rev-parse", "HEAD") + ("+changes" if _git("status", "--porcelain") else ""),
+        git_commit=_git("rev-parse", "HEAD") + changes,
         parameters=train["params"]["params.yaml"],
     )
 

@@ -162,7 +162,7 @@ def _tables(trees: list[Tree], categories: list[int | None]) -> dict[str, NDArra
             node = tree.splits.get(at)  # noqa: B023 - called before the loop moves on
             if node is None:
                 if len(leaves) == 64:  # noqa: B023
-                    raise Refusal("conf/model/: a tree has more than 64 leaves; lower max_leaf_nodes")
+                    raise Refusal("conf/model/: over 64 leaves in a tree; lower max_leaf_nodes")
                 leaves.append(float(tree.values[at]))  # noqa: B023
                 return np.uint64(1 << (len(leaves) - 1))  # noqa: B023
             left, right = walk(node.left), walk(node.right)
@@ -179,7 +179,8 @@ def _by_interval(thresholds: NDArray[np.float64]) -> Callable[[Node], NDArray[np
     intervals = np.arange(len(thresholds) + 1)
 
     def goes_left(node: Node) -> NDArray[np.bool_]:
-        return np.append(intervals <= np.searchsorted(thresholds, node.threshold), node.missing_left)
+        below = intervals <= np.searchsorted(thresholds, node.threshold)
+        return np.append(below, node.missing_left)
 
     return goes_left
 

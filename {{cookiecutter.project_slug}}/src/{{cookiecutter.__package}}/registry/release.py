@@ -52,7 +52,11 @@ def release(force: bool = False) -> bool:
 
 
 def _decide(
-    store: Store, made: lineage.Lineage, champion: Version | None, known: Version | None, aside: Path
+    store: Store,
+    made: lineage.Lineage,
+    champion: Version | None,
+    known: Version | None,
+    aside: Path,
 ) -> bool:
     import joblib
 

@@ -35,6 +35,7 @@ class Store:
     def __init__(self, name: str) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("DO_NOT_TRACK", "true")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # its progress is not ours to tell
         import mlflow
 
         self.name = name
@@ -59,6 +60,10 @@ class Store:
             max_results=1,
         )
         return str(found[0].info.run_id) if found else None
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        """The metrics of a run."""
+        return dict(self.client.get_run(run_id).data.metrics)
 
     def version_of(self, fingerprint: str) -> Version | None:
         """The version registered for this fingerprint."""
@@ -89,7 +94,7 @@ class Store:
         return _version(self.client.create_model_version(self.name, source, run_id, tags=tags))
 
     def crown(self, version: Version, old: Version | None) -> None:
-        """Make a version champion. `previous` moves first: a crash in between leaves the champion."""
+        """Make a version champion; `previous` first, so that a crash in between changes nothing."""
         if old is not None:
             self.client.set_registered_model_alias(self.name, PREVIOUS, str(old.number))
         self.client.set_registered_model_alias(self.name, CHAMPION, str(version.number))

@@ -1,4 +1,4 @@
-"""One MLflow run a model: parameters, metrics, plots, the data with its DVC hash, the git commit."""
+"""One MLflow run a model: parameters, metrics, plots, DVC hash of the data, git commit."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,14 +33,14 @@ def track(store: Store, lineage: Lineage) -> str:
         return found
     import mlflow
     from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.data.sources import LocalArtifactDatasetSource
+    from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 
     partitions = config.read("partitions", list[str])
     with mlflow.start_run(experiment_id=store.experiment) as run:
         mlflow.log_params({**flat({"model": lineage.parameters["model"]}), "data": partitions[-1]})
         mlflow.log_metrics(flat(files.read_json(paths.METRICS)))
         source = LocalArtifactDatasetSource(paths.RAW.resolve().as_uri())
-        data = MetaDataset(source, name=f"{store.name}-raw", digest=lineage.data_md5)
+        data = MetaDataset(source, f"{store.name}-raw", lineage.data_md5)  # type: ignore[abstract]
         mlflow.log_input(data, context="training")
         mlflow.log_figure(draw(paths.PLOTS), "evaluation.png")
         for path in (paths.METRICS, paths.SEGMENTS, paths.VALIDATION, paths.PLOTS):
@@ -69,9 +69,9 @@ def log_model(pipeline: "Pipeline", data: config.Data, run_id: str) -> str:
     import pandas
     import sklearn
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, Schema, TensorSpec
 
-    inputs = [
+    inputs: list[ColSpec | TensorSpec] = [
         ColSpec(
             "double" if column.type == "numeric" else "string",
             name,
@@ -88,10 +88,19 @@ def log_model(pipeline: "Pipeline", data: config.Data, run_id: str) -> str:
                 f"{library.__name__.replace('sklearn', 'scikit-learn')}=={library.__version__}"
                 for library in (numpy, pandas, sklearn)
             ],
-            serialization_format="cloudpickle",
+            serialization_format="skops",  # loads without running code from the file
+            skops_trusted_types=_trusted(pipeline),
             pyfunc_predict_fn="predict_proba",
         )
     return str(info.model_uri)
+
+
+def _trusted(pipeline: "Pipeline") -> list[str]:
+    """Types of scikit-learn itself that skops does not know; anything else stays untrusted."""
+    from skops.io import dumps, get_untrusted_types
+
+    allowed = ("sklearn.", "functools.partial")
+    return [name for name in get_untrusted_types(data=dumps(pipeline)) if name.startswith(allowed)]
 
 
 def log_folder(folder: Path, run_id: str, name: str) -> None:

@@ -1,1 +1,1 @@
-"""The prediction service. Imports neither MLflow, pandas nor scikit-learn, and unpickles nothing."""
+"""The prediction service. Imports no MLflow, pandas or scikit-learn, and unpickles nothing."""

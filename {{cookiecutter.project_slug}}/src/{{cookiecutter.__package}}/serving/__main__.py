@@ -1,4 +1,4 @@
-"""`python -m <package>.serving`: serve the champion on SERVE_HOST (127.0.0.1) and SERVE_PORT (8000)."""
+"""`make serve`: serve the champion on SERVE_HOST (127.0.0.1) and SERVE_PORT (8000)."""
 
 import logging
 import os
@@ -7,7 +7,8 @@ import uvicorn
 
 from .. import config, paths
 from ..cli import Refusal, run
-from .app import Limits, create_app
+from .answer import Limits
+from .app import create_app
 
 
 def main() -> None:

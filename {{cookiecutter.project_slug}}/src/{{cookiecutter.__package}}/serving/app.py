@@ -1,31 +1,22 @@
 """The prediction service: one row or many in, probabilities out, every answer in the log."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 
+from .answer import Limits, TooLarge, Unavailable, answer
 from .bundle import Model
 from .champion import Champion
-from .log import PredictionLog, Record
+from .log import PredictionLog
 from .openapi import describe
 from .schema import BadRequest
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """What a request may ask for, and how often the service looks for a new champion."""
-
-    max_body_bytes: int
-    max_rows: int
-    poll_seconds: float
 
 
 class Error(BaseModel):
@@ -36,8 +27,10 @@ class Error(BaseModel):
 
 
 class Prediction(BaseModel):
-    """The answer to one row; `unseen` names columns whose category was never seen in training
-    and therefore counted as missing."""
+    """The answer to one row.
+
+    `unseen` names columns whose category was never seen in training; it counted as missing.
+    """
 
     id: str = Field(examples=["4f1c2f0e6a0b4a1d9a4c8f1d2e3b5a6c-0"])
     probability: float = Field(examples=[0.31])
@@ -52,10 +45,6 @@ class Answer(BaseModel):
     predictions: list[Prediction]
 
 
-class Unavailable(Exception):
-    """The service cannot answer now."""
-
-
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Error, "description": text}
     for status, text in {
@@ -66,54 +55,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def answer(model: Model, log: PredictionLog, limits: Limits, body: bytes) -> bytes:
-    """Decode, predict, log, and only then give the reply's body.
-
-    Raises `BadRequest` for a body that cannot be answered, `Unavailable` when the log refuses it.
-    """
-    rows, _ = model.schema.decode(body)
-    if not rows:
-        raise BadRequest("the list of rows is empty")
-    if len(rows) > limits.max_rows:
-        raise TooLarge(f"{len(rows)} rows; at most {limits.max_rows} fit in one request")
-    probabilities = model.predict(rows).tolist()
-    request, now = uuid.uuid4().hex, datetime.now(UTC).isoformat(timespec="milliseconds")
-    version, threshold = model.manifest.version, model.manifest.threshold
-    records = [
-        Record(
-            id=f"{request}-{number}",
-            at=now,
-            version=version,
-            key=row.key,
-            time=row.time,
-            probability=probability,
-            label=int(probability >= threshold),
-            row=row,
-        )
-        for number, (row, probability) in enumerate(zip(rows, probabilities, strict=True))
-    ]
-    try:
-        log.append(records)
-    except OSError as error:
-        raise Unavailable(f"the prediction could not be logged: {error}") from None
-    return msgspec.json.encode(
-        {
-            "version": version,
-            "predictions": [
-                {
-                    "id": record.id,
-                    "probability": record.probability,
-                    "label": record.label,
-                    "unseen": model.schema.unseen(record.row),
-                }
-                for record in records
-            ],
-        }
-    )
-
-
-class TooLarge(Exception):
-    """A body or a number of rows over the limit."""
+STATUS: dict[type[Exception], int] = {BadRequest: 400, TooLarge: 413, Unavailable: 503}
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -176,15 +118,17 @@ def create_app(bundles: Path, predictions: Path, limits: Limits) -> FastAPI:
             "trouble": champion.trouble or None,
         }
 
-    def refuse(status: int) -> Any:
-        async def handler(_: Request, error: Exception) -> Response:
-            body = Error(error=str(error), field=getattr(error, "field", None))
-            return Response(body.model_dump_json(), status, media_type="application/json")
+    async def refuse(_: Request, error: Exception) -> Response:
+        headers = None
+        if isinstance(error, HTTPException):  # an unknown path or method
+            status, text, headers = error.status_code, error.detail, error.headers
+        else:
+            status, text = STATUS[type(error)], str(error)
+        body = Error(error=text, field=getattr(error, "field", None)).model_dump_json()
+        return Response(body, status, headers, "application/json")
 
-        return handler
-
-    for kind, status in ((BadRequest, 400), (TooLarge, 413), (Unavailable, 503)):
-        app.add_exception_handler(kind, refuse(status))
+    for kind in (*STATUS, HTTPException):
+        app.add_exception_handler(kind, refuse)
 
     def openapi() -> dict[str, Any]:
         document = get_openapi(title=app.title, version="1", routes=app.routes)

@@ -78,7 +78,7 @@ class Model:
         self._smoke()
 
     def _smoke(self) -> None:
-        (row,), _ = self.schema.decode(msgspec.json.encode(self.manifest.smoke.row))
+        (row,) = self.schema.decode(msgspec.json.encode(self.manifest.smoke.row))
         (found,) = self.predict([row])
         if not abs(found - self.manifest.smoke.probability) <= TOLERANCE:
             raise BadBundle(

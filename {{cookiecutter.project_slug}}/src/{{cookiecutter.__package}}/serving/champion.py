@@ -29,7 +29,7 @@ def read_pointer(bundles: Path) -> Pointer | None:
 
 
 class Champion:
-    """The model in service. A new one is loaded beside the old one and swapped in only when sound."""
+    """The model in service. A new one is loaded beside the old and swapped in when sound."""
 
     def __init__(self, bundles: Path) -> None:
         self._bundles = bundles
@@ -39,7 +39,7 @@ class Champion:
         self.trouble = "no champion yet: run `make release`"
 
     def refresh(self) -> None:
-        """Follow the pointer; whatever fails is kept in `trouble` and leaves the old model serving."""
+        """Follow the pointer; a failure is kept in `trouble` and leaves the old model serving."""
         try:
             pointer = read_pointer(self._bundles)
             if pointer is None or pointer == self._seen:

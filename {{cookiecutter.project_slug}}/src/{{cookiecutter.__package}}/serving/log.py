@@ -10,13 +10,11 @@ import msgspec
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One answered row. `key` and `time` come from the request, when it has them."""
+    """One answered row, as it came in the request."""
 
     id: str
     at: str
     version: int
-    key: str | None
-    time: str | None
     probability: float
     label: int
     row: Any

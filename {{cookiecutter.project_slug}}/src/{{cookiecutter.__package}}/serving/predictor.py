@@ -5,7 +5,7 @@ categorical one holds codes: the place of the value in the vocabulary, then `len
 missing and `len(vocabulary) + 1` for a value never seen in training.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -94,4 +94,4 @@ def sigmoid(x: Floats) -> Floats:
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 
 
-FORMS = {"trees": Trees, "linear": Linear}
+FORMS: dict[str, Callable[[Arrays, dict[str, Any]], Predictor]] = {"trees": Trees, "linear": Linear}

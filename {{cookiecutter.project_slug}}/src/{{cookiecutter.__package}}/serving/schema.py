@@ -24,7 +24,7 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BadRequest(Exception):
-    """A request that cannot be answered; `field` is the place in the body, such as `[3].distance`."""
+    """A request that cannot be answered; `field` is a place in the body like `[3].distance`."""
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
@@ -58,10 +58,11 @@ class Schema:
             frozen=True,
             kw_only=True,
         )
-        self._decoder = msgspec.json.Decoder(self.row_type | list[self.row_type])
+        one_or_many: Any = self.row_type | list[self.row_type]  # type: ignore[name-defined]
+        self._decoder = msgspec.json.Decoder(one_or_many)
 
-    def decode(self, body: bytes) -> tuple[list[Any], bool]:
-        """The rows of a body, and whether it held many (a list) rather than one (an object).
+    def decode(self, body: bytes) -> list[Any]:
+        """The rows of a body, which holds one (an object) or many (a list of objects).
 
         Raises `BadRequest`, which names the column.
         """
@@ -72,7 +73,7 @@ class Schema:
         except (msgspec.DecodeError, RecursionError) as error:
             _refuse_nan(body)
             raise BadRequest(f"the body is not JSON: {error}") from None
-        return (found, True) if isinstance(found, list) else ([found], False)
+        return found if isinstance(found, list) else [found]
 
     def encode(self, rows: Sequence[Any]) -> list[NDArray[Any]]:
         """Decoded rows as one array a column, in the predictor's order."""
@@ -111,18 +112,22 @@ def _explained(text: str) -> BadRequest:
     what, path = (match["what"], match["path"] or "") if match else (text, "")
     named = NAMED.search(what)
     if "missing required" in what and named:
-        return BadRequest(f"column `{named['name']}` is missing", f"{path}.{named['name']}")
+        return BadRequest(f"column `{named['name']}` is missing", _place(path, named["name"]))
     if "unknown field" in what and named:
         return BadRequest(
             f"column `{named['name']}` is unknown; /openapi.json lists the columns",
-            f"{path}.{named['name']}",
+            _place(path, named["name"]),
         )
     where = path.rpartition(".")[2]
-    return BadRequest(f"column `{where}`: {what}" if where else f"the body: {what}", path or None)
+    return BadRequest(f"column `{where}`: {what}" if where else f"the body: {what}", _place(path))
+
+
+def _place(path: str, name: str = "") -> str | None:
+    return f"{path}.{name}".strip(".") or None
 
 
 def _refuse_nan(body: bytes) -> None:
-    """Name the column of a NaN or an infinity, which Python's clients write although JSON has none."""
+    """Name the column of a NaN or infinity: Python's clients write them, JSON has none."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -131,7 +136,7 @@ def _refuse_nan(body: bytes) -> None:
     for number, row in enumerate(rows):
         for name, value in row.items() if isinstance(row, dict) else ():
             if isinstance(value, float) and not math.isfinite(value):
-                place = f"[{number}].{name}" if isinstance(found, list) else f".{name}"
+                place = _place(f"[{number}]" if isinstance(found, list) else "", name)
                 raise BadRequest(
                     f"column `{name}` is {value}, which JSON does not have; "
                     "send null for a missing value",

@@ -1,0 +1,56 @@
+"""`make arrive`: take new partitions over from the source, by naming them in conf/arrived.yaml."""
+
+import sys
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from . import config, files, paths, source
+from .cli import Refusal, run
+
+LIST = Path("conf/arrived.yaml")
+
+
+def listed() -> list[str]:
+    """Partitions that have arrived, oldest first."""
+    return list(OmegaConf.load(LIST).partitions)
+
+
+def pending() -> list[str]:
+    """Partitions that have arrived and have not been ingested yet."""
+    return [name for name in listed() if not (paths.RAW / f"{name}.parquet").exists()]
+
+
+def arrive(which: str) -> list[str]:
+    """Append to the list: the `next` partition the source offers, `all` of them, or the one named.
+
+    Returns the names added; empty when there is nothing new.
+    """
+    offered = source.load(config.read("data", config.Data).source).offered()
+    known = listed()
+    new = [name for name in offered if name not in known]
+    if which == "next":
+        added = new[:1]
+    elif which == "all":
+        added = new
+    elif which not in offered:
+        raise Refusal(f"the source does not offer {which!r}, but {', '.join(offered)}")
+    else:
+        added = [which] if which in new else []
+    if added:
+        # As text, so that the comments of the file stay.
+        lines = LIST.read_text(encoding="utf-8").splitlines()
+        head = lines[: lines.index("partitions:") + 1]
+        body = [f'  - "{name}"' for name in sorted({*known, *added})]
+        files.write_text(LIST, "\n".join([*head, *body]) + "\n")
+    return added
+
+
+def main() -> None:
+    """Add the partition named on the command line, or the next one."""
+    added = arrive(sys.argv[1] if len(sys.argv) > 1 else "next")
+    print(f"arrived: {', '.join(added)}; `dvc repro` takes it in" if added else "nothing new")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,183 @@
+"""`make drift`: does the traffic still look like the training data, and were the answers right?"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import numpy as np
+
+from .. import config, files, paths, scores, table
+from ..cli import Refusal, run
+from ..registry.history import now
+from ..serving import bundle
+from ..serving.champion import read_pointer
+from .traffic import Traffic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Status = Literal["ok", "drift", "insufficient_data", "schema_error"]
+CODES: dict[Status, int] = {"ok": 0, "drift": 10, "insufficient_data": 12, "schema_error": 13}
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What the monitor saw.
+
+    `drift` holds Evidently's distance by drifted column, `performance` the metrics on rows whose
+    labels have arrived; it is empty as long as none have.
+    """
+
+    at: str
+    version: int
+    status: Status
+    reason: str
+    rows: int
+    drift: dict[str, float]
+    labelled_rows: int
+    performance: dict[str, float]
+    reference_performance: dict[str, float]
+    report: str
+
+
+def watch() -> Summary:
+    """Look at the champion's traffic; write report and summary below var/monitoring/."""
+    pointer = read_pointer(paths.BUNDLES)
+    if pointer is None:
+        raise Refusal("there is no champion to watch yet: run `make release`")
+    model = bundle.Model(paths.BUNDLES / pointer.bundle)
+    monitoring = config.read("monitoring", config.Monitoring)
+    seed = config.read("seed", int)
+    traffic = Traffic(model, monitoring.window_days)
+    folder = paths.MONITORING / now().replace(":", "")
+    rows, drifted, report = traffic.count(), {}, ""
+    if rows < monitoring.min_rows:
+        status: Status = "insufficient_data"
+        reason = f"{rows} rows answered, {monitoring.min_rows} needed to speak of drift"
+    else:
+        current = traffic.sample(monitoring.sample_rows, seed)
+        reference = reference_of(model)
+        if broken := incomparable(current, reference):
+            status, reason = "schema_error", "; ".join(broken)
+        else:
+            distances, share = compare(current, reference, model, folder, monitoring.drift_share)
+            drifted = {name: distance for name, (distance, over) in distances.items() if over}
+            report = str(folder / "drift.html")
+            status, reason = verdict(drifted, share, monitoring.drift_share)
+    labelled = traffic.labelled()
+    summary = Summary(
+        at=now(),
+        version=model.manifest.version,
+        status=status,
+        reason=reason,
+        rows=rows,
+        drift=drifted,
+        labelled_rows=len(labelled),
+        performance=performance(labelled),
+        reference_performance=model.manifest.metrics,
+        report=report,
+    )
+    files.write_json(folder / "summary.json", msgspec.to_builtins(summary))
+    files.write_json(paths.MONITORING / "latest.json", msgspec.to_builtins(summary))
+    return summary
+
+
+def performance(labelled: list[tuple[int, float]]) -> dict[str, float]:
+    """Metrics of labels and probabilities; none without labels."""
+    if not labelled:
+        return {}
+    labels, probabilities = map(np.array, zip(*labelled, strict=True))
+    return scores.score(labels, probabilities)
+
+
+def reference_of(model: bundle.Model) -> "pd.DataFrame":
+    """The sample of training rows kept in the bundle, with the model's own predictions."""
+    path = model.folder / bundle.REFERENCE
+    names = [column.name for column in model.schema.columns]
+    frame = table.frame(path, names)
+    return frame.assign(prediction=model.predict_columns(table.columns(path, names)))
+
+
+def incomparable(current: "pd.DataFrame", reference: "pd.DataFrame") -> list[str]:
+    """Columns that cannot be compared, one clause each; empty when all can."""
+    broken = []
+    for name in reference.columns:
+        if current[name].isna().all() and not reference[name].isna().all():
+            broken.append(f"{name!r} is missing in every row")
+    return broken
+
+
+def compare(
+    current: "pd.DataFrame",
+    reference: "pd.DataFrame",
+    model: bundle.Model,
+    folder: Path,
+    drift_share: float,
+) -> tuple[dict[str, tuple[float, bool]], float]:
+    """Run Evidently; write drift.html and drift.json.
+
+    Returns by column the distance and whether it is over Evidently's threshold, the farthest
+    first, and the share of drifted columns.
+    """
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    kinds = {column.name: column.vocabulary for column in model.schema.columns}
+    # A column missing throughout on both sides has nothing to compare.
+    used = [name for name in reference.columns if not reference[name].isna().all()]
+    definition = DataDefinition(
+        numerical_columns=[name for name in used if kinds.get(name) is None],
+        categorical_columns=[name for name in used if kinds.get(name) is not None],
+    )
+    sides = (Dataset.from_pandas(side[used], definition) for side in (current, reference))
+    snapshot = Report([DataDriftPreset(drift_share=drift_share)]).run(*sides)
+    folder.mkdir(parents=True, exist_ok=True)
+    snapshot.save_html(str(folder / "drift.html"))
+    found: dict[str, Any] = json.loads(snapshot.json())
+    files.write_json(folder / "drift.json", found)
+    distances, share = {}, 0.0
+    for metric in found["metrics"]:
+        settings = metric["config"]
+        if "column" not in settings:
+            share = float(metric["value"]["share"])
+            continue
+        # Tests of significance give a p-value, where less is more; the others a distance.
+        value, limit = float(metric["value"]), float(settings["threshold"])
+        over = value < limit if "p_value" in settings["method"] else value >= limit
+        distances[settings["column"]] = (value, over)
+    ordered = sorted(distances.items(), key=lambda item: -item[1][0])
+    return dict(ordered), share
+
+
+def verdict(drifted: dict[str, float], share: float, limit: float) -> tuple[Status, str]:
+    """Status and reason: many columns have drifted, or the prediction itself has."""
+    named = ", ".join(f"{name} ({distance:.2f})" for name, distance in list(drifted.items())[:5])
+    if share >= limit:
+        return "drift", f"{share:.0%} of the columns have drifted, most of all {named}"
+    if "prediction" in drifted:
+        return "drift", f"the prediction has drifted ({drifted['prediction']:.2f})"
+    return "ok", f"{share:.0%} of the columns have drifted, less than {limit:.0%}"
+
+
+def main() -> int:
+    """Print status and quality; with --exit-code the status is the code, see `CODES`."""
+    summary = watch()
+    print(f"version {summary.version}, {summary.rows} rows answered")
+    print(f"status: {summary.status} ({summary.reason})")
+    if summary.labelled_rows:
+        print(f"labels have arrived for {summary.labelled_rows} rows:")
+        for name, value in summary.performance.items():
+            released = summary.reference_performance[name]
+            print(f"  {name:<18} {value:.4f}   at release {released:.4f}")
+    else:
+        print("no labels have arrived for these rows yet")
+    if summary.report:
+        print(f"report: {summary.report}")
+    return CODES[summary.status] if "--exit-code" in sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    run(main)

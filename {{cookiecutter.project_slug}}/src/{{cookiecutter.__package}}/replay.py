@@ -1,0 +1,60 @@
+"""`make replay MONTH=...`: send a partition of the source to the running service, as traffic."""
+
+import http.client
+import json
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from . import config, source, table
+from .cli import Refusal, run
+
+BATCH = 100  # rows a request
+
+
+def replay(partition: str, host: str, port: int) -> Counter[int]:
+    """Send all rows, with key and time but without label; returns rows answered by version."""
+    data = config.read("data", config.Data)
+    origin = source.load(data.source)
+    if partition not in origin.offered():
+        raise Refusal(f"{partition!r} is not offered by the source: {', '.join(origin.offered())}")
+    with TemporaryDirectory() as folder:
+        origin.fetch([partition], Path(folder))
+        path = Path(folder) / f"{partition}.parquet"
+        columns = table.columns(path, [data.key, data.time, *data.columns])
+    columns[data.time] = [moment.isoformat() for moment in columns[data.time]]
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    answered: Counter[int] = Counter()
+    connection = http.client.HTTPConnection(host, port, timeout=60)
+    for at in range(0, len(rows), BATCH):
+        batch = rows[at : at + BATCH]
+        try:
+            connection.request("POST", "/predict", json.dumps(batch))
+            response = connection.getresponse()
+            reply = json.loads(response.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise Refusal(f"no answer from {host}:{port} ({error}): run `make serve`") from None
+        if response.status != 200:
+            raise Refusal(f"row {at} and following: {reply['error']}")
+        answered[reply["version"]] += len(reply["predictions"])
+    connection.close()
+    return answered
+
+
+def main() -> None:
+    """Replay the partition named on the command line to SERVE_HOST and SERVE_PORT."""
+    if len(sys.argv) != 2:
+        raise Refusal("name the partition to replay: make replay MONTH=2013-07")
+    host, port = os.environ.get("SERVE_HOST", "127.0.0.1"), os.environ.get("SERVE_PORT", "8000")
+    began = time.perf_counter()
+    answered = replay(sys.argv[1], host, int(port))
+    rate = answered.total() / (time.perf_counter() - began)
+    versions = ", ".join(f"{rows} by version {version}" for version, rows in answered.items())
+    print(f"{answered.total()} rows of {sys.argv[1]} answered: {versions} ({rate:,.0f} rows/s)")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,95 @@
+"""`make retrain`: new data, monitoring, pipeline, release and record, under one lock.
+
+Cron and GitHub Actions both call this. Safe to repeat: what an interrupted run has finished is
+found done by the next.
+"""
+
+import subprocess
+import sys
+from typing import Any
+
+import msgspec
+
+from . import arrive, config, files, locks, paths
+from .cli import run
+from .dvc import dvc
+from .monitoring.drift import watch
+from .registry import history
+from .registry.release import release
+from .serving.champion import read_pointer
+
+RECORDED = ("conf/arrived.yaml", "params.yaml", "dvc.lock")
+
+
+def retrain(force: bool = False) -> dict[str, Any]:
+    """Run once and return the journal entry, which is appended whatever happens.
+
+    `outcome` is one of nothing_to_do, promoted, refused, failed.
+    """
+    with locks.exclusive("retrain"):
+        entry: dict[str, Any] = {"started": history.now(), "outcome": "failed", "reasons": []}
+        try:
+            _run(entry, force)
+        except BaseException as error:
+            entry["error"] = str(error) or type(error).__name__
+            raise
+        finally:
+            files.append_line(paths.JOURNAL, {**entry, "ended": history.now()})
+        return entry
+
+
+def _run(entry: dict[str, Any], force: bool) -> None:
+    dvc("repro", "compose")
+    settings = config.read("retrain", config.Retrain)
+    if settings.arrive != "none" and not (settings.arrive == "next" and arrive.pending()):
+        arrive.arrive(settings.arrive)
+    entry["new_partitions"] = arrive.pending()
+    reasons: list[str] = entry["reasons"]
+    if entry["new_partitions"]:
+        reasons.append(f"new data: {', '.join(entry['new_partitions'])}")
+    if read_pointer(paths.BUNDLES) is None:
+        reasons.append("no champion yet")
+    else:
+        seen = watch()
+        entry["monitoring"] = msgspec.to_builtins(seen)
+        print(f"monitoring: {seen.status} ({seen.reason})")
+        if seen.status == "drift":
+            reasons.append(f"drift: {seen.reason}")
+    if force:
+        reasons.append("asked for by hand")
+    if settings.only_when_needed and not reasons:
+        entry["outcome"] = "nothing_to_do"
+        print("no new data and no drift: nothing to do")
+        return
+    print(f"retraining: {'; '.join(reasons)}")
+    dvc("repro")
+    entry["outcome"] = "promoted" if release() else "refused"
+    entry["decision"] = files.read_lines(paths.HISTORY)[-1]
+    _record(entry, settings)
+
+
+def _record(entry: dict[str, Any], settings: config.Retrain) -> None:
+    """Keep this data version: its files go to the remote first, then its names into git."""
+    if settings.push:
+        dvc("push", "--quiet")
+    if settings.commit:
+        message = f"Retrain: {entry['outcome']} ({'; '.join(entry['reasons'])})"
+        # Only what retraining writes; other work in the checkout is left alone.
+        for command in (("add",), ("commit", "--quiet", "--message", message)):
+            done = subprocess.run(
+                ["git", *command, "--", *RECORDED], capture_output=True, text=True, check=False
+            )
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip().splitlines()
+            entry["not_committed"] = said[-1] if said else "git commit failed"
+            print(f"not committed to git: {entry['not_committed']}")
+
+
+def main() -> None:
+    """Exit code 0 also when the gate refuses: that is an answer, not a failure."""
+    entry = retrain(force="--force" in sys.argv[1:])
+    print(f"outcome: {entry['outcome']}; the journal is {paths.JOURNAL}")
+
+
+if __name__ == "__main__":
+    run(main)
