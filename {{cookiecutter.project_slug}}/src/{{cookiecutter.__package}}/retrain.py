@@ -45,6 +45,7 @@ def _run(entry: dict[str, Any], force: bool) -> None:
         arrive.arrive(settings.arrive)
     entry["new_partitions"] = arrive.pending()
     reasons: list[str] = entry["reasons"]
+    dvc("repro", "validate")  # brings the labels of what was predicted earlier, too
     if entry["new_partitions"]:
         reasons.append(f"new data: {', '.join(entry['new_partitions'])}")
     if read_pointer(paths.BUNDLES) is None:

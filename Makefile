@@ -1,0 +1,42 @@
+# `make demo` shows the whole loop, `make test` tests the template. Both bring their own tools.
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-full lint lock bench
+
+PYTHON ?= python3
+TOOLS := $(CURDIR)/.tools
+export PATH := $(TOOLS)/bin:$(PATH)
+# Behind a company's proxy only the system knows the proxy's certificate.
+export UV_SYSTEM_CERTS ?= true
+# Without cached bytecode every stage would start three times slower.
+unexport PYTHONDONTWRITEBYTECODE
+unexport VIRTUAL_ENV
+
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+$(TOOLS)/.ready: locks/tools.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
+	@echo "bringing the tools into .tools ..."
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/tools.txt
+	@touch $@
+
+demo: $(TOOLS)/.ready ## bake the default project and take it through its whole life
+	@python -m demo
+
+test: $(TOOLS)/.ready ## test the template
+	@pytest -m "not full"
+
+test-full: $(TOOLS)/.ready ## the same, with the long runs
+	@pytest
+
+lint: $(TOOLS)/.ready ## check style, format and types of the template's own code
+	@ruff check
+	@ruff format --check
+	@mypy
+
+bench: $(TOOLS)/.ready ## measure the pipeline against its peers: make bench STARTER=<kedro starter>
+	@python -m benchmarks.pipeline $(STARTER)
+
+lock: $(TOOLS)/.ready ## bring locks/tools.txt in line with locks/tools.in
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header locks/tools.in -o locks/tools.txt
