@@ -13,7 +13,7 @@ def git(*arguments: str) -> bool:
 
 if not shutil.which("git"):
     print("git is not installed; install it and run `git init` in the project before `dvc repro`.")
-elif not git("rev-parse", "--is-inside-work-tree"):
+elif not git("rev-parse", "--is-inside-work-tree") or git("check-ignore", "--quiet", "."):
     git("init", "--quiet")
     git("symbolic-ref", "HEAD", "refs/heads/main")  # git init -b needs git 2.28
 

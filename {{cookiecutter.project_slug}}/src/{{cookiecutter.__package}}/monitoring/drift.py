@@ -27,7 +27,7 @@ class Summary(msgspec.Struct, frozen=True):
     """What the monitor saw.
 
     `drift` holds Evidently's distance by drifted column, `performance` the metrics on rows whose
-    labels have arrived; it is empty as long as none have.
+    labels have arrived; it is empty as long as none have. `report` lies below var/monitoring/.
     """
 
     at: str
@@ -64,7 +64,7 @@ def watch() -> Summary:
         else:
             distances, share = compare(current, reference, model, folder, monitoring.drift_share)
             drifted = {name: distance for name, (distance, over) in distances.items() if over}
-            report = str(folder / "drift.html")
+            report = f"{folder.name}/drift.html"
             status, reason = verdict(drifted, share, monitoring.drift_share)
     labelled = traffic.labelled()
     summary = Summary(
@@ -175,7 +175,7 @@ def main() -> int:
     else:
         print("no labels have arrived for these rows yet")
     if summary.report:
-        print(f"report: {summary.report}")
+        print(f"report: {paths.MONITORING / summary.report}")
     return CODES[summary.status] if "--exit-code" in sys.argv[1:] else 0
 
 

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 # A line torn by a crash does not parse and is passed over.
 LOG = (
-    "read_json($log, format='newline_delimited', ignore_errors=true, columns={id: 'VARCHAR', "
-    "at: 'TIMESTAMPTZ', version: 'INTEGER', probability: 'DOUBLE', label: 'TINYINT', row: 'JSON'})"
+    "read_json($log, format = 'newline_delimited', ignore_errors = true, columns = {"
+    "'id': 'VARCHAR', 'at': 'TIMESTAMPTZ', 'version': 'INTEGER', 'probability': 'DOUBLE', "
+    "'label': 'TINYINT', 'row': 'JSON'})"
 )
 
 
@@ -30,7 +31,7 @@ class Traffic:
             "since": since.isoformat(),
         }
         self._logged = any(paths.PREDICTIONS.glob("*.jsonl"))
-        self._where = f"FROM {LOG} WHERE version = $version AND at >= $since::TIMESTAMPTZ"
+        self._where = f'FROM {LOG} WHERE version = $version AND "at" >= $since::TIMESTAMPTZ'
 
     def count(self) -> int:
         """How many rows were answered."""
@@ -66,7 +67,7 @@ class Traffic:
         with duckdb.connect() as connection:
             return connection.execute(
                 f"WITH answered AS (SELECT {_field(self._manifest.key)} AS key, "
-                f"arg_max(probability, at) AS probability {self._where} GROUP BY 1) "
+                f"arg_max(probability, \"at\") AS probability {self._where} GROUP BY 1) "
                 f"SELECT {target}::INTEGER, probability FROM answered "
                 f"JOIN read_parquet($raw) AS raw ON raw.{key}::VARCHAR = answered.key "
                 f"WHERE {target} IS NOT NULL",

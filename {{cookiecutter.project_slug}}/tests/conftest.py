@@ -1,0 +1,82 @@
+"""Projects on a small made-up table: built once, then copied for each test that changes one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from {{ cookiecutter.__package }} import paths
+from {{ cookiecutter.__package }}.registry.release import release
+from {{ cookiecutter.__package }}.registry.store import Store
+
+from . import customers, project
+
+
+@pytest.fixture(scope="session")
+def built_evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after all stages and before any release, its MLflow database ready and empty."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    with project.inside(folder):
+        project.write_params()
+        project.run()
+        (folder / "var").mkdir()
+        import mlflow
+
+        mlflow.set_tracking_uri(paths.tracking_uri())
+        mlflow.MlflowClient().search_experiments()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built_released(built_evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after its first release."""
+    folder = project.copy(built_evaluated, tmp_path_factory.mktemp("released") / "project")
+    with project.inside(folder):
+        assert release()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built_replaced(built_released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after a better model has taken over as version 2."""
+    folder = project.copy(built_released, tmp_path_factory.mktemp("replaced") / "project")
+    with project.inside(folder):
+        project.write_params(model=customers.MODELS["hist_gradient_boosting"])
+        project.run("train", "evaluate")
+        assert release()
+    return folder
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Path]:
+    """Inside a new project with nothing but its configuration."""
+    with project.inside(tmp_path):
+        project.write_params()
+        yield tmp_path
+
+
+@pytest.fixture
+def evaluated(built_evaluated: Path, tmp_path: Path) -> Iterator[Path]:
+    """Inside a copy of the evaluated project."""
+    with project.inside(project.copy(built_evaluated, tmp_path / "project")) as folder:
+        yield folder
+
+
+@pytest.fixture
+def released(built_released: Path, tmp_path: Path) -> Iterator[Path]:
+    """Inside a copy of the released project: version 1 is champion."""
+    with project.inside(project.copy(built_released, tmp_path / "project")) as folder:
+        yield folder
+
+
+@pytest.fixture
+def replaced(built_replaced: Path, tmp_path: Path) -> Iterator[Path]:
+    """Inside a copy of the project where version 2 is champion and version 1 the previous one."""
+    with project.inside(project.copy(built_replaced, tmp_path / "project")) as folder:
+        yield folder
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> Store:
+    """The registry of the project that the test is inside of."""
+    return Store(customers.PARAMS["name"])

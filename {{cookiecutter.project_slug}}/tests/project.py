@@ -1,0 +1,105 @@
+"""A small project on disk: written, run stage by stage, and looked at from inside."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from {{ cookiecutter.__package }} import config, files, paths
+from {{ cookiecutter.__package }}.pipeline import evaluate, ingest, split, train, validate
+
+from . import customers
+
+ROOT = Path(__file__).parents[1]
+STAGES = {
+    "ingest": ingest.main,
+    "validate": validate.main,
+    "split": split.main,
+    "train": train.main,
+    "evaluate": evaluate.main,
+}
+
+
+@contextmanager
+def inside(folder: Path) -> Iterator[Path]:
+    """Work in a project folder, with everything that has a life of its own below its var/."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr(paths, "VAR", folder / "var")
+        for name in ("bundles", "predictions", "monitoring"):
+            patch.setattr(paths, name.upper(), folder / "var" / name)
+        for name in ("history", "journal"):
+            patch.setattr(paths, name.upper(), folder / "var" / f"{name}.jsonl")
+        yield folder
+
+
+def write_params(**changes: Any) -> None:
+    """Write params.yaml (see `customers.params`) and conf/arrived.yaml."""
+    params = customers.params(**changes)
+    config.check(params, config.Params, "customers.PARAMS")
+    files.write_text(paths.PARAMS, OmegaConf.to_yaml(OmegaConf.create(params)))
+    lines = "".join(f'  - "{name}"\n' for name in params["partitions"])
+    files.write_text(Path("conf/arrived.yaml"), f"# What has arrived.\npartitions:\n{lines}")
+
+
+def run(*stages: str) -> None:
+    """Run stages, all when none is named, and record the result as DVC does."""
+    for name in stages or STAGES:
+        STAGES[name]()
+    write_lock()
+
+
+def write_lock() -> None:
+    """Write dvc.lock for what is in the folder now; dvc.yaml says what belongs to a stage."""
+    params = OmegaConf.load(paths.PARAMS)
+    stages: dict[str, Any] = {}
+    for name, stage in declared().items():
+        if name not in STAGES:
+            continue
+        deps = [path if Path(path).exists() else ROOT / path for path in stage["deps"]]
+        stages[name] = {
+            "cmd": stage["cmd"],
+            "deps": [{"path": str(path), "md5": md5(Path(path))} for path in deps],
+            "params": {"params.yaml": {key: params[key] for key in stage["params"]}},
+            "outs": [{"path": path, "md5": md5(Path(path))} for path in made_by(stage)],
+        }
+    lock = OmegaConf.create({"schema": "2.0", "stages": stages})
+    files.write_text(Path("dvc.lock"), OmegaConf.to_yaml(lock))
+
+
+def declared() -> dict[str, Any]:
+    """The stages of the real dvc.yaml."""
+    stages: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "dvc.yaml"))
+    return dict(stages["stages"])
+
+
+def made_by(stage: dict[str, Any]) -> list[str]:
+    """Paths of a stage's outputs and metrics."""
+    outs = [*stage.get("outs", []), *stage.get("metrics", [])]
+    return sorted(out if isinstance(out, str) else next(iter(out)) for out in outs)
+
+
+def md5(path: Path) -> str:
+    """A file's MD5, or a folder's as DVC makes it."""
+    if path.is_file():
+        return files.digest(path, "md5")
+    found = [
+        {"md5": files.digest(file, "md5"), "relpath": file.relative_to(path).as_posix()}
+        for file in sorted(path.rglob("*"))
+        if file.is_file() and file.suffix != ".pyc"
+    ]
+    listing = json.dumps(found, sort_keys=True).encode()
+    return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
+
+
+def copy(folder: Path, to: Path) -> Path:
+    """A copy of a project, to change it."""
+    shutil.copytree(folder, to)
+    return to
