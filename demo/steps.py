@@ -63,6 +63,8 @@ class Life:
     def repro(self) -> Facts:
         """Run the pipeline."""
         said = self.project.run("dvc", "repro")
+        self.project.run("git", "add", "--all")
+        self.project.run("git", "commit", "--quiet", "--message", "The first evaluated model")
         return {
             "stages": said.count("Running stage"),
             "metrics": self.project.json("reports/metrics.json"),
@@ -78,8 +80,6 @@ class Life:
     def release(self) -> Facts:
         """Promote the first model."""
         said = self.project.make("release")
-        self.project.run("git", "add", "--all")
-        self.project.run("git", "commit", "--quiet", "--message", "The first model")
         return {"said": said, "history": self.project.lines("var/history.jsonl")}
 
     def serve(self) -> Facts:

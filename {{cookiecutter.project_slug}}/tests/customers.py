@@ -44,7 +44,7 @@ PARAMS: dict[str, Any] = {
         "estimator": {
             "_target_": "sklearn.ensemble.HistGradientBoostingClassifier",
             "learning_rate": 0.1,
-            "max_iter": 8,
+            "max_iter": 3,
             "random_state": 7,
             "early_stopping": False,
         },
@@ -65,7 +65,7 @@ PARAMS: dict[str, Any] = {
 MODELS: dict[str, dict[str, Any]] = {
     "hist_gradient_boosting": {
         **PARAMS["model"],
-        "estimator": {**PARAMS["model"]["estimator"], "max_iter": 40},
+        "estimator": {**PARAMS["model"]["estimator"], "max_iter": 25},
     },
     "random_forest": {
         "name": "random_forest",

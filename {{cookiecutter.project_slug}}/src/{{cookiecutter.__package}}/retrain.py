@@ -64,18 +64,21 @@ def _run(entry: dict[str, Any], force: bool) -> None:
         return
     print(f"retraining: {'; '.join(reasons)}")
     dvc("repro")
+    _record(entry, settings)
     entry["outcome"] = "promoted" if release() else "refused"
     entry["decision"] = files.read_lines(paths.HISTORY)[-1]
-    _record(entry, settings)
 
 
 def _record(entry: dict[str, Any], settings: config.Retrain) -> None:
-    """Keep this data version: its files go to the remote first, then its names into git."""
+    """Keep this data version: its files go to the remote first, then their hashes into git.
+
+    Before the release, so that the commit a version names is the one that makes it again.
+    """
     if settings.push:
         dvc("push", "--quiet")
     if settings.commit:
-        message = f"Retrain: {entry['outcome']} ({'; '.join(entry['reasons'])})"
         # Only what retraining writes; other work in the checkout is left alone.
+        message = f"Retrain: {'; '.join(entry['reasons'])}"
         for command in (("add",), ("commit", "--quiet", "--message", message)):
             done = subprocess.run(
                 ["git", *command, "--", *RECORDED], capture_output=True, text=True, check=False

@@ -67,7 +67,7 @@ class Traffic:
         with duckdb.connect() as connection:
             return connection.execute(
                 f"WITH answered AS (SELECT {_field(self._manifest.key)} AS key, "
-                f"arg_max(probability, \"at\") AS probability {self._where} GROUP BY 1) "
+                f'arg_max(probability, "at") AS probability {self._where} GROUP BY 1) '
                 f"SELECT {target}::INTEGER, probability FROM answered "
                 f"JOIN read_parquet($raw) AS raw ON raw.{key}::VARCHAR = answered.key "
                 f"WHERE {target} IS NOT NULL",

@@ -42,6 +42,7 @@ def curves(
         false_rate, true_rate, _ = roc_curve(labels, probabilities)
         roc += [(name, *point) for point in _thin(zip(false_rate, true_rate, strict=True))]
         precision, recall, _ = precision_recall_curve(labels, probabilities)
+        precision[-1] = precision[-2]  # not the made-up precision 1 of an answer to no row
         precision_recall += [(name, *point) for point in _thin(zip(recall, precision, strict=True))]
         observed, predicted = calibration_curve(
             labels, probabilities, n_bins=evaluate.calibration_bins, strategy="quantile"

@@ -12,7 +12,7 @@ def render(
     name: str, data: config.Data, partitions: list[str], lineage: Lineage, verdict: Verdict
 ) -> str:
     """The card as Markdown."""
-    commit = lineage.git_commit.removesuffix("+changes")
+    commit, _, changed = lineage.git_commit.partition("+")
     metrics = files.read_json(paths.METRICS)
     with paths.SEGMENTS.open(newline="", encoding="utf-8") as file:
         segments = list(csv.DictReader(file))
@@ -26,9 +26,9 @@ def render(
         f"# {name}",
         f"Fingerprint `{lineage.fingerprint[:16]}`. {data.intended_use}",
         "## What it was made from",
-        f"- Data: partitions {partitions[0]} to {partitions[-1]}, DVC hash `{lineage.data_md5}`.",
-        f"- Model: {lineage.parameters['model']['estimator']['_target_']}.",
-        f"- Code: git commit `{lineage.git_commit}`.",
+        f"- Data: partitions {partitions[0]} to {partitions[-1]}, DVC hash `{lineage.data_md5}`.\n"
+        f"- Model: {lineage.parameters['model']['estimator']['_target_']}.\n"
+        f"- Code: git commit `{commit}`{', with changes not committed' if changed else ''}.",
         "## What it is worth",
         f"{metrics['rows']:,} labelled rows of the newest partition, never seen in training; "
         f"{metrics['rate']:.1%} have label 1. The baseline always answers the training rate.",
@@ -43,11 +43,12 @@ def render(
     ]
     for segment in data.segments:
         parts += [f"### By {segment}", _segment(segment, segments)]
-    parts += ["## Limits", *(f"- {limit}" for limit in data.limits)]
+    parts += ["## Limits", "\n".join(f"- {limit}" for limit in data.limits)]
     parts += [
         "## How to make it again",
         f"```sh\ngit checkout {commit}\ndvc pull\ndvc repro\n```",
-        f"The model's MD5 is then `{lineage.model_md5}`.",
+        f"The model's MD5 is then `{lineage.model_md5}`"
+        f"{', once the changes that were not committed are made again' if changed else ''}.",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -41,7 +41,7 @@ def read() -> Lineage:
             raise Refusal(f"{path} is not the one that dvc.lock records: run `dvc repro` first")
     train = stages["train"]
     made_by = json.dumps([train[part] for part in ("deps", "params", "outs")], sort_keys=True)
-    changes = "+changes" if _git("status", "--porcelain") else ""
+    changes = "+changes" if _git("status", "--porcelain", "--untracked-files=no") else ""
     return Lineage(
         fingerprint=hashlib.sha256(made_by.encode()).hexdigest(),
         data_md5=outs[paths.RAW.as_posix()],
