@@ -1,7 +1,10 @@
 """Projects on a small made-up table: built once, then copied for each test that changes one."""
 
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -19,6 +22,7 @@ def built_evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with project.inside(folder):
         project.write_params()
         project.run()
+        project.commit()
         (folder / "var").mkdir()
         import mlflow
 
@@ -77,6 +81,24 @@ def replaced(built_replaced: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest) -> Store:
-    """The registry of the project that the test is inside of."""
+def elsewhere() -> Iterator[Callable[[str], None]]:
+    """Call it to have another process hold the lock of that name until the test ends."""
+    holders: list[subprocess.Popen[str]] = []
+    code = "import sys; from filelock import FileLock\nwith FileLock(sys.argv[1]): print(); input()"
+
+    def hold(name: str) -> None:
+        command = [sys.executable, "-c", code, str(paths.VAR / f"{name}.lock")]
+        process = subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True)
+        holders.append(process)
+        assert process.stdout
+        process.stdout.readline()  # it has the lock now
+
+    yield hold
+    for process in holders:
+        process.communicate("\n")
+
+
+@pytest.fixture
+def store() -> Store:
+    """The registry of the project that the test is inside of: ask for that one first."""
     return Store(customers.PARAMS["name"])

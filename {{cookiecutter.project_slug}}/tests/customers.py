@@ -21,9 +21,7 @@ PARAMS: dict[str, Any] = {
     "partitions": MONTHS[:4],
     "data": {
         "source": "tests.customers",
-        "key": "customer_id",
-        "time": "signed_up",
-        "target": "churned",
+        "roles": {"key": "customer_id", "time": "signed_up", "target": "churned"},
         "max_unlabelled": 0.2,
         "segments": ["from", "friend's plan"],
         "intended_use": "Tells whether a customer leaves.",

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import operator
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +44,10 @@ def inside(folder: Path) -> Iterator[Path]:
 
 
 def write_params(**changes: Any) -> None:
-    """Write params.yaml (see `customers.params`) and conf/arrived.yaml."""
+    """Write the parameters (see `customers.params`) and conf/arrived.yaml."""
     params = customers.params(**changes)
     config.check(params, config.Params, "customers.PARAMS")
-    files.write_text(paths.PARAMS, OmegaConf.to_yaml(OmegaConf.create(params)))
+    files.write_json(paths.PARAMS, params)
     lines = "".join(f'  - "{name}"\n' for name in params["partitions"])
     files.write_text(Path("conf/arrived.yaml"), f"# What has arrived.\npartitions:\n{lines}")
 
@@ -58,7 +61,7 @@ def run(*stages: str) -> None:
 
 def write_lock() -> None:
     """Write dvc.lock for what is in the folder now; dvc.yaml says what belongs to a stage."""
-    params = OmegaConf.load(paths.PARAMS)
+    params = files.read_json(paths.PARAMS)
     stages: dict[str, Any] = {}
     for name, stage in declared().items():
         if name not in STAGES:
@@ -67,17 +70,35 @@ def write_lock() -> None:
         stages[name] = {
             "cmd": stage["cmd"],
             "deps": [{"path": str(path), "md5": md5(Path(path))} for path in deps],
-            "params": {"params.yaml": {key: params[key] for key in stage["params"]}},
+            "params": {paths.PARAMS.name: {key: at(params, key) for key in read_by(stage)}},
             "outs": [{"path": path, "md5": md5(Path(path))} for path in made_by(stage)],
         }
     lock = OmegaConf.create({"schema": "2.0", "stages": stages})
     files.write_text(Path("dvc.lock"), OmegaConf.to_yaml(lock))
 
 
+def commit() -> None:
+    """Put the project under git, as it is now; what the stages make is ignored."""
+    files.write_text(Path(".gitignore"), "data/\nmodels/\nreports/\nvar/\n")
+    who = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    for command in (("init", "-q"), ("add", "."), (*who, "commit", "-q", "-m", "All of it")):
+        subprocess.run(["git", *command], check=True)
+
+
 def declared() -> dict[str, Any]:
     """The stages of the real dvc.yaml."""
     stages: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "dvc.yaml"))
     return dict(stages["stages"])
+
+
+def read_by(stage: dict[str, Any]) -> list[str]:
+    """Keys of the parameters that a stage lists."""
+    return [key for listed in stage.get("params", []) for key in listed[paths.PARAMS.name]]
+
+
+def at(params: dict[str, Any], key: str) -> Any:
+    """The value of a dotted key."""
+    return reduce(operator.getitem, key.split("."), params)
 
 
 def made_by(stage: dict[str, Any]) -> list[str]:

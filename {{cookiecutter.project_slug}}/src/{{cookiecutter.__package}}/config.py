@@ -1,9 +1,9 @@
-"""The composed configuration, `params.yaml`, as types: one class for each group of `conf/`."""
+"""The composed configuration, `params.json`, as types: one class for each group of `conf/`."""
 
+import json
 from typing import Any, Literal, TypeVar
 
 import msgspec
-from omegaconf import OmegaConf
 
 from . import paths
 from .cli import Refusal
@@ -15,6 +15,9 @@ class Group(msgspec.Struct, forbid_unknown_fields=True):
     """A group whose unknown keys are refused, so that a misspelt one is noticed."""
 
 
+Kind = Literal["numeric", "categorical"]
+
+
 class Column(Group):
     """One input of the model.
 
@@ -22,20 +25,26 @@ class Column(Group):
     is required, in the data and in every request.
     """
 
-    type: Literal["numeric", "categorical"]
+    type: Kind
     missing: float = 0.0
     min: float | None = None
     max: float | None = None
     description: str = ""
 
 
+class Roles(Group):
+    """The columns that are not inputs: `key` names a row, `time` orders it, `target` is learnt."""
+
+    key: str
+    time: str
+    target: str
+
+
 class Data(Group):
     """What the table is: source, roles of its columns, inputs of the model, text of its card."""
 
     source: str
-    key: str
-    time: str
-    target: str
+    roles: Roles
     max_unlabelled: float
     segments: list[str]
     intended_use: str
@@ -105,7 +114,7 @@ class Retrain(Group):
 
 
 class Params(Group):
-    """The whole of params.yaml."""
+    """The whole of params.json."""
 
     name: str
     seed: int
@@ -130,14 +139,15 @@ def check(params: object, type_: type[T], where: str) -> T:
 
 
 def read(section: str, type_: type[T]) -> T:
-    """One section of params.yaml.
+    """A section of params.json, such as `split`, or one key of it, such as `data.target`.
 
-    A stage reads only the sections that dvc.yaml lists for it, so that no change goes unnoticed.
-    OmegaConf reads the file because YAML readers disagree about numbers such as 1e-3.
+    A stage reads only what dvc.yaml lists for it, so that no change goes unnoticed.
     """
     if not paths.PARAMS.exists():
-        raise Refusal("params.yaml is not here: run `dvc repro compose` in the project folder")
-    params = OmegaConf.to_container(OmegaConf.load(paths.PARAMS))
-    if not isinstance(params, dict) or section not in params:
-        raise Refusal(f"params.yaml has no section {section!r}: run `dvc repro compose`")
-    return check(params[section], type_, f"section {section!r} of params.yaml")
+        raise Refusal("params.json is not here: run `dvc repro compose` in the project folder")
+    found = json.loads(paths.PARAMS.read_text(encoding="utf-8"))
+    for name in section.split("."):
+        if name not in found:
+            raise Refusal(f"params.json has no {section!r}: run `dvc repro compose`")
+        found = found[name]
+    return check(found, type_, f"{section!r} of params.json")

@@ -1,6 +1,6 @@
 """`make exp SET="model=random_forest"`: try Hydra overrides, track the run, compare its metrics.
 
-The overrides are noted in conf/overrides.yaml, because params.yaml is composed anew by every
+The overrides are noted in conf/overrides.yaml, because params.json is composed anew by every
 `dvc repro`. Without any, the note is removed and conf/ alone counts again.
 """
 

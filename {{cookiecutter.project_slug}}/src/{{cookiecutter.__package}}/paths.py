@@ -8,7 +8,7 @@ project, `var/`, or behind an address taken from the environment.
 import os
 from pathlib import Path
 
-PARAMS = Path("params.yaml")
+PARAMS = Path("params.json")
 RAW = Path("data/raw")
 VALIDATION = Path("reports/validation.json")
 TRAIN = Path("data/split/train.parquet")

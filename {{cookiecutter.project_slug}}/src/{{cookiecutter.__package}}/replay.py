@@ -24,8 +24,8 @@ def replay(partition: str, host: str, port: int) -> Counter[int]:
     with TemporaryDirectory() as folder:
         origin.fetch([partition], Path(folder))
         path = Path(folder) / f"{partition}.parquet"
-        columns = table.columns(path, [data.key, data.time, *data.columns])
-    columns[data.time] = [moment.isoformat() for moment in columns[data.time]]
+        columns = table.columns(path, [data.roles.key, data.roles.time, *data.columns])
+    columns[data.roles.time] = [moment.isoformat() for moment in columns[data.roles.time]]
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     answered: Counter[int] = Counter()
     connection = http.client.HTTPConnection(host, port, timeout=60)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from .config import Kind, Roles
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -19,6 +21,16 @@ def rows(query: str, *values: object) -> list[tuple[Any, ...]]:
     """All rows of a query's result."""
     with duckdb.connect() as connection:
         return connection.execute(query, list(values)).fetchall()
+
+
+def inputs(path: Path, roles: Roles) -> dict[str, Kind]:
+    """Name and kind of each input in a file of the split stage: text is categorical."""
+    found = rows("DESCRIBE SELECT * FROM read_parquet(?)", path.as_posix())
+    return {
+        name: "categorical" if type_ == "VARCHAR" else "numeric"
+        for name, type_, *_ in found
+        if name not in (roles.key, roles.time, roles.target)
+    }
 
 
 def columns(path: Path, names: Sequence[str]) -> dict[str, list[Any]]:

@@ -1,5 +1,10 @@
-"""Stage 1: let Hydra compose conf/ into params.yaml, which all other stages read."""
+"""Stage 1: let Hydra compose conf/ into params.json, which all other stages read.
 
+JSON, because YAML readers disagree about values such as 1e-3 or `yes`, and because DVC reads the
+file once a stage: a large YAML file would cost more than all the rest of an idle `dvc repro`.
+"""
+
+import json
 from pathlib import Path
 
 from hydra import compose as hydra_compose
@@ -21,7 +26,7 @@ def noted(folder: Path) -> list[str]:
 
 
 def compose(folder: Path, overrides: list[str]) -> str:
-    """The composed configuration of a conf/ folder as YAML text.
+    """The composed configuration of a conf/ folder as JSON text.
 
     Raises `Refusal` when Hydra cannot compose it or a value has the wrong name or type.
     """
@@ -32,11 +37,11 @@ def compose(folder: Path, overrides: list[str]) -> str:
     except (HydraException, OmegaConfBaseException) as error:
         raise Refusal(f"conf/ does not compose: {' '.join(str(error).split())}") from None
     config.check(params, config.Params, "conf/")
-    return OmegaConf.to_yaml(OmegaConf.create(params))
+    return json.dumps(params, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def main() -> None:
-    """Write params.yaml."""
+    """Write params.json."""
     files.write_text(paths.PARAMS, compose(CONF, noted(CONF)))
 
 

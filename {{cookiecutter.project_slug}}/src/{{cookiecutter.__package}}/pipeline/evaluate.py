@@ -71,13 +71,14 @@ def main() -> None:
     """Write metrics, scores by segment and curves."""
     import joblib
 
-    data = config.read("data", config.Data)
+    roles = config.read("data.roles", config.Roles)
+    columns = list(table.inputs(paths.HOLDOUT, roles))
     evaluate = config.read("evaluate", config.Evaluate)
-    holdout = table.frame(paths.HOLDOUT, [*data.columns, data.target])
-    labels = holdout[data.target].to_numpy(np.int64)
-    probabilities = joblib.load(paths.MODEL).predict_proba(holdout[list(data.columns)])[:, 1]
+    holdout = table.frame(paths.HOLDOUT, [*columns, roles.target])
+    labels = holdout[roles.target].to_numpy(np.int64)
+    probabilities = joblib.load(paths.MODEL).predict_proba(holdout[columns])[:, 1]
     ((rate,),) = table.rows(
-        f"SELECT avg({table.quoted(data.target)}) FROM read_parquet(?)", paths.TRAIN.as_posix()
+        f"SELECT avg({table.quoted(roles.target)}) FROM read_parquet(?)", paths.TRAIN.as_posix()
     )
     baseline = np.full(len(labels), rate)
     files.write_json(
@@ -89,7 +90,7 @@ def main() -> None:
             "baseline": scores.score(labels, baseline),
         },
     )
-    segments = table.columns(paths.HOLDOUT, data.segments)
+    segments = table.columns(paths.HOLDOUT, config.read("data.segments", list[str]))
     by_segment = [
         {"segment": name, **row}
         for name, values in segments.items()

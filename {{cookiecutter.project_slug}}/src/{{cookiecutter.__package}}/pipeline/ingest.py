@@ -6,13 +6,13 @@ from ..cli import Refusal, run
 
 def main() -> None:
     """Write data/raw/<partition>.parquet for each name in `partitions`."""
-    data = config.read("data", config.Data)
+    name = config.read("data.source", str)
     partitions = config.read("partitions", list[str])
     if not partitions or partitions != sorted(set(partitions)):
         raise Refusal("conf/arrived.yaml: `partitions` must be a sorted list of distinct names")
-    origin = source.load(data.source)
+    origin = source.load(name)
     if unknown := sorted(set(partitions) - set(origin.offered())):
-        raise Refusal(f"conf/arrived.yaml: {data.source} does not offer {', '.join(unknown)}")
+        raise Refusal(f"conf/arrived.yaml: {name} does not offer {', '.join(unknown)}")
     paths.RAW.mkdir(parents=True, exist_ok=True)
     origin.fetch(partitions, paths.RAW)
     print(f"{len(partitions)} partitions, {partitions[0]} to {partitions[-1]}, in {paths.RAW}")

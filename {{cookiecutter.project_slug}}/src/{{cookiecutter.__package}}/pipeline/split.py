@@ -1,6 +1,6 @@
 """Stage 4: the newest partitions judge, the ones before them train; never at random over time."""
 
-from .. import config, paths, table
+from .. import config, files, paths, table
 from ..cli import Refusal, run
 
 
@@ -17,16 +17,17 @@ def sides(partitions: list[str], split: config.Split) -> tuple[list[str], list[s
 
 def main() -> None:
     """Write the labelled rows of both sides, inputs as numbers (double) or text."""
-    data = config.read("data", config.Data)
+    roles = config.read("data.roles", config.Roles)
+    kinds: dict[str, config.Kind] = files.read_json(paths.VALIDATION)["columns"]
     split = config.read("split", config.Split)
     partitions = sorted(path.stem for path in paths.RAW.glob("*.parquet"))
     train, holdout = sides(partitions, split)
     inputs = ", ".join(
-        f"{table.quoted(name)}::{'DOUBLE' if column.type == 'numeric' else 'VARCHAR'} "
+        f"{table.quoted(name)}::{'DOUBLE' if kind == 'numeric' else 'VARCHAR'} "
         f"AS {table.quoted(name)}"
-        for name, column in data.columns.items()
+        for name, kind in kinds.items()
     )
-    key, time, target = map(table.quoted, (data.key, data.time, data.target))
+    key, time, target = map(table.quoted, (roles.key, roles.time, roles.target))
     for side, path in ((train, paths.TRAIN), (holdout, paths.HOLDOUT)):
         sources = [(paths.RAW / f"{name}.parquet").as_posix() for name in side]
         count = table.write(

@@ -1,5 +1,6 @@
 """Stage 5: fit the model that conf/model/ names."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .. import config, files, paths, table
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
-def build(model: config.Model, columns: dict[str, config.Column]) -> "Pipeline":
+def build(model: config.Model, kinds: Mapping[str, config.Kind]) -> "Pipeline":
     """The unfitted pipeline: columns encoded as `model.encoding` says, then the estimator.
 
     Categorical columns come first; the portable export relies on this order.
@@ -20,8 +21,8 @@ def build(model: config.Model, columns: dict[str, config.Column]) -> "Pipeline":
     from sklearn.pipeline import Pipeline, make_pipeline
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-    categorical = [name for name, column in columns.items() if column.type == "categorical"]
-    numeric = [name for name, column in columns.items() if column.type == "numeric"]
+    categorical = [name for name, kind in kinds.items() if kind == "categorical"]
+    numeric = [name for name, kind in kinds.items() if kind == "numeric"]
     estimator = instantiate(model.estimator)
     if model.encoding == "one_hot":
         encoder = OneHotEncoder(handle_unknown="ignore")
@@ -45,13 +46,14 @@ def main() -> None:
     import joblib
     from threadpoolctl import threadpool_limits
 
-    data = config.read("data", config.Data)
+    roles = config.read("data.roles", config.Roles)
+    kinds = table.inputs(paths.TRAIN, roles)
     model = config.read("model", config.Model)
-    train = table.frame(paths.TRAIN, [*data.columns, data.target])
-    pipeline = build(model, data.columns)
+    train = table.frame(paths.TRAIN, [*kinds, roles.target])
+    pipeline = build(model, kinds)
     # A fixed number: gradients are summed by thread, so another one gives another model.
     with threadpool_limits(config.read("threads", int)):
-        pipeline.fit(train[list(data.columns)], train[data.target])
+        pipeline.fit(train[list(kinds)], train[roles.target])
     with files.replacing(paths.MODEL) as aside:
         joblib.dump(pipeline, aside)
     print(f"{model.name} fitted on {len(train)} rows")

@@ -13,10 +13,14 @@ def profile(path: Path, data: config.Data) -> dict[str, Any]:
     """What one partition holds: rows, duplicates, unlabelled share, and each column's range."""
     source = path.as_posix()
     types = dict(row[:2] for row in table.rows("DESCRIBE SELECT * FROM read_parquet(?)", source))
-    absent = [n for n in (data.key, data.time, data.target, *data.columns) if n not in types]
+    absent = [
+        n
+        for n in (data.roles.key, data.roles.time, data.roles.target, *data.columns)
+        if n not in types
+    ]
     if absent:
         return {"absent": absent}
-    key, target = table.quoted(data.key), table.quoted(data.target)
+    key, target = table.quoted(data.roles.key), table.quoted(data.roles.target)
     measures = [
         f"count(*), count({key}) - count(DISTINCT {key}) + count(*) FILTER ({key} IS NULL)",
         f"count(*) FILTER ({target} IS NULL), count(*) FILTER ({target} NOT IN (0, 1))",
@@ -49,12 +53,12 @@ def problems(found: dict[str, Any], data: config.Data) -> list[str]:
         return ["has no rows"]
     broken = []
     if found["duplicates"]:
-        broken.append(f"{found['duplicates']} rows repeat or lack a {data.key!r}")
+        broken.append(f"{found['duplicates']} rows repeat or lack a {data.roles.key!r}")
     if found["mislabelled"]:
-        broken.append(f"{found['mislabelled']} values of {data.target!r} are neither 0 nor 1")
+        broken.append(f"{found['mislabelled']} values of {data.roles.target!r} are neither 0 nor 1")
     if found["unlabelled"] > data.max_unlabelled * count:
         broken.append(
-            f"{found['unlabelled'] / count:.0%} of {data.target!r} is missing, "
+            f"{found['unlabelled'] / count:.0%} of {data.roles.target!r} is missing, "
             f"more than max_unlabelled {data.max_unlabelled:.0%}"
         )
     for name, rule in data.columns.items():
@@ -75,7 +79,7 @@ def problems(found: dict[str, Any], data: config.Data) -> list[str]:
 
 
 def main() -> None:
-    """Write the profile of each partition; refuse the data when one breaks the schema."""
+    """Write the columns and the profile of each partition; refuse data that breaks the schema."""
     data = config.read("data", config.Data)
     profiles = {path.stem: profile(path, data) for path in sorted(paths.RAW.glob("*.parquet"))}
     broken = [
@@ -85,7 +89,8 @@ def main() -> None:
     ]
     if broken:
         raise Refusal(f"{paths.RAW} breaks the schema of conf/data/: " + "; ".join(broken))
-    files.write_json(paths.VALIDATION, profiles)
+    kinds = {name: column.type for name, column in data.columns.items()}
+    files.write_json(paths.VALIDATION, {"columns": kinds, "partitions": profiles})
     print(f"{sum(found['rows'] for found in profiles.values())} rows keep the schema")
 
 

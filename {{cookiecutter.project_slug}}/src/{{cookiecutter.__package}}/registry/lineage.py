@@ -47,7 +47,7 @@ def read() -> Lineage:
         data_md5=outs[paths.RAW.as_posix()],
         model_md5=outs[paths.MODEL.as_posix()],
         git_commit=_git("rev-parse", "HEAD") + changes,
-        parameters=train["params"]["params.yaml"],
+        parameters=train["params"]["params.json"],
     )
 
 

@@ -132,9 +132,9 @@ def build(
             form=portable.form,
             meta=portable.meta,
             columns=deploy.columns(portable, data),
-            key=data.key,
-            time=data.time,
-            target=data.target,
+            key=data.roles.key,
+            time=data.roles.time,
+            target=data.roles.target,
             threshold=evaluate.threshold,
             smoke=bundle.Smoke(
                 {name: values[complete] for name, values in rows.items()}, float(expected[complete])
@@ -157,8 +157,8 @@ def build(
 
 def compare(data: config.Data, challenger: Path, champion: Version | None) -> Verdict:
     """Score challenger, champion and baseline on the same holdout, and judge."""
-    rows = table.columns(paths.HOLDOUT, [*data.columns, data.target])
-    labels = np.array(rows[data.target])
+    rows = table.columns(paths.HOLDOUT, [*data.columns, data.roles.target])
+    labels = np.array(rows[data.roles.target])
     baseline = files.read_json(paths.METRICS)["baseline"]
     found = [scores.score(labels, bundle.Model(challenger).predict_columns(rows))]
     if champion is not None:

@@ -1,0 +1,199 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from {{ cookiecutter.__package }} import files, paths, scores, table
+from {{ cookiecutter.__package }}.cli import Busy, Refusal
+from {{ cookiecutter.__package }}.registry import deploy, lineage, portable
+from {{ cookiecutter.__package }}.registry import release as module
+from {{ cookiecutter.__package }}.registry.release import release
+from {{ cookiecutter.__package }}.registry.store import CHAMPION, PREVIOUS, Store, Version
+from {{ cookiecutter.__package }}.serving import bundle
+from {{ cookiecutter.__package }}.serving.champion import read_pointer
+
+from .. import customers, project
+
+
+def serving() -> int:
+    """The version that the service would load now."""
+    pointer = read_pointer(paths.BUNDLES)
+    assert pointer
+    return bundle.Model(paths.BUNDLES / pointer.bundle).manifest.version
+
+
+def versions(store: Store) -> list[int]:
+    found = store.client.search_model_versions(f"name = '{store.name}'")
+    return sorted(int(version.version) for version in found)
+
+
+def holder(store: Store, alias: str) -> Version:
+    found = store.holder(alias)
+    assert found
+    return found
+
+
+def last() -> dict[str, Any]:
+    return files.read_lines(paths.HISTORY)[-1]
+
+
+def test_the_first_release_is_champion_and_served(released: Path, store: Store) -> None:
+    champion = holder(store, CHAMPION)
+    assert (champion.number, store.holder(PREVIOUS)) == (1, None)
+    assert champion.fingerprint == lineage.read().fingerprint
+    assert serving() == 1
+    line = last()
+    assert (line["event"], line["version"], line["rule"]) == ("promoted", 1, "min_skill")
+    assert "first model" in line["reason"]
+    assert not list(paths.BUNDLES.glob(".*"))
+
+
+def test_its_run_says_what_it_was_made_from(released: Path, store: Store) -> None:
+    run = store.client.get_run(holder(store, CHAMPION).run_id)
+    made, metrics = lineage.read(), files.read_json(paths.METRICS)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model.estimator.max_iter"] == "3"
+    assert run.data.metrics["model.log_loss"] == pytest.approx(metrics["model"]["log_loss"])
+    assert run.data.metrics["baseline.brier"] == pytest.approx(metrics["baseline"]["brier"])
+    (data,) = run.inputs.dataset_inputs
+    assert (data.dataset.digest, data.dataset.name) == (made.data_md5, "customers-raw")
+    assert run.data.tags["git_commit"] == made.git_commit
+    assert run.data.tags["dvc.model_md5"] == made.model_md5
+    assert run.data.tags["partitions"] == "2024-01 to 2024-04"
+    version = store.client.get_model_version("customers", "1")
+    assert version.tags["fingerprint"] == made.fingerprint
+
+
+def test_its_run_keeps_reports_picture_and_bundle(released: Path, store: Store) -> None:
+    run_id = holder(store, CHAMPION).run_id
+    found = {item.path for item in store.client.list_artifacts(run_id)}
+    assert {"metrics.json", "segments.csv", "validation.json", "plots", "bundle"} <= found
+    assert "evaluation.png" in found
+    kept = {item.path for item in store.client.list_artifacts(run_id, "bundle")}
+    assert kept == {f"bundle/{path.name}" for path in deploy.place(1).iterdir()}
+
+
+def test_the_registered_model_answers_as_the_served_one(released: Path, store: Store) -> None:
+    rows = [customers.request(number) for number in range(20)]
+    names = list(customers.PARAMS["data"]["columns"])
+    values = {name: [row[name] for row in rows] for name in names}
+    served = bundle.Model(deploy.place(1)).predict_columns(values)
+    frame = pd.DataFrame(values).astype(dict.fromkeys(customers.NUMERIC, float))
+    loaded = mlflow.pyfunc.load_model(f"models:/{store.name}@{CHAMPION}")
+    assert np.abs(np.asarray(loaded.predict(frame))[:, 1] - served).max() <= 1e-12
+
+
+def test_releasing_the_same_model_again_changes_nothing(released: Path, store: Store) -> None:
+    before = paths.HISTORY.read_text(), (paths.BUNDLES / "champion.json").read_text()
+    assert release()
+    assert versions(store) == [1]
+    assert (paths.HISTORY.read_text(), (paths.BUNDLES / "champion.json").read_text()) == before
+
+
+def test_a_better_model_takes_over(replaced: Path, store: Store) -> None:
+    assert (holder(store, CHAMPION).number, holder(store, PREVIOUS).number) == (2, 1)
+    assert serving() == 2
+    line = last()
+    assert (line["event"], line["rule"], line["previous"]) == ("promoted", "min_gain", 1)
+
+
+def test_a_worse_model_is_refused_and_tracked_but_not_registered(
+    replaced: Path, store: Store
+) -> None:
+    worse = customers.PARAMS["model"]["estimator"] | {"max_iter": 2}
+    project.write_params(model__estimator=worse)
+    project.run("train", "evaluate")
+    assert not release()
+    assert (versions(store), serving()) == ([1, 2], 2)
+    assert (last()["event"], last()["rule"]) == ("refused", "min_gain")
+    assert store.run_of(lineage.read().fingerprint)
+    assert not list(paths.BUNDLES.glob(".*"))
+    lines = len(files.read_lines(paths.HISTORY))
+    assert not release()
+    assert len(files.read_lines(paths.HISTORY)) == lines
+
+
+def test_a_first_model_no_better_than_the_baseline_is_refused(
+    evaluated: Path, store: Store
+) -> None:
+    project.write_params(gate__min_skill=0.9)
+    assert not release()
+    assert (store.holder(CHAMPION), read_pointer(paths.BUNDLES)) == (None, None)
+    assert (last()["event"], last()["rule"]) == ("refused", "min_skill")
+
+
+def test_a_champion_is_judged_again_on_the_newest_holdout(replaced: Path, store: Store) -> None:
+    project.write_params(partitions=customers.MONTHS[:5], model=customers.MODELS["random_forest"])
+    project.run()
+    release()
+    rows = table.columns(paths.HOLDOUT, [*customers.PARAMS["data"]["columns"], "churned"])
+    answers = bundle.Model(deploy.place(2)).predict_columns(rows)
+    now = scores.score(np.array(rows["churned"]), answers)["log_loss"]
+    assert f"against the champion's {now:.4f}" in last()["reason"]
+    assert now != pytest.approx(bundle.Model(deploy.place(2)).manifest.metrics["log_loss"])
+
+
+def test_a_workspace_that_dvc_did_not_make_is_refused(released: Path) -> None:
+    paths.MODEL.write_bytes(b"another model")
+    with pytest.raises(Refusal, match="not the one that dvc.lock records"):
+        release()
+
+
+def test_a_portable_form_that_answers_otherwise_is_refused(
+    evaluated: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def skewed(pipeline: Any) -> portable.Portable:
+        found = portable.export(pipeline)
+        holed = np.flatnonzero(found.arrays["leaves"][0])[-1]
+        found.arrays["leaves"][0, holed] += 1e-6
+        return found
+
+    monkeypatch.setattr(module, "export", skewed)
+    with pytest.raises(Refusal, match="the portable form is not exact"):
+        release()
+    assert store.holder(CHAMPION) is None
+
+
+def test_only_one_release_runs_at_a_time(released: Path, elsewhere: Callable[[str], None]) -> None:
+    elsewhere("release")
+    with pytest.raises(Busy, match="another release is running"):
+        release()
+
+
+def test_a_release_interrupted_after_the_registration_is_finished_by_the_next(
+    evaluated: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(deploy, "point", lambda *_: (_ for _ in ()).throw(OSError("power cut")))
+        with pytest.raises(OSError, match="power cut"):
+            release()
+    assert read_pointer(paths.BUNDLES) is None
+    assert release()
+    assert (versions(store), serving()) == ([1], 1)
+
+
+def test_the_card_tells_what_the_model_is_worth(released: Path) -> None:
+    card = (deploy.place(1) / bundle.CARD).read_text(encoding="utf-8")
+    metrics, made = files.read_json(paths.METRICS), lineage.read()
+    loss, base = metrics["model"]["log_loss"], metrics["baseline"]["log_loss"]
+    assert card.startswith("# customers, version 1\n")
+    assert f"| log_loss | {loss:.4f} | {base:.4f} |" in card
+    for said in (made.data_md5, made.model_md5, made.git_commit, "2024-01 to 2024-04"):
+        assert said in card
+    assert "Tells whether a customer leaves." in card
+    assert "- Made up." in card
+    assert "### By friend's plan" in card
+    assert "| (missing) |" in card
+
+
+def test_a_bundle_that_was_lost_is_judged_from_the_registry(replaced: Path) -> None:
+    shutil.rmtree(deploy.place(2))
+    project.write_params(model=customers.MODELS["random_forest"])
+    project.run("train", "evaluate")
+    release()
+    assert last()["event"] in ("promoted", "refused")

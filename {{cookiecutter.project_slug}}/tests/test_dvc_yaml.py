@@ -1,0 +1,122 @@
+"""dvc.yaml and the code say the same: what runs, what it reads, what it writes."""
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from {{ cookiecutter.__package }} import paths
+from {{ cookiecutter.__package }}.pipeline.compose import compose
+
+from . import project
+
+PACKAGE = Path(paths.__file__).parent
+SOURCE = PACKAGE.relative_to(project.ROOT)
+# Reading the configuration and writing files: what changes there does not change a result.
+PLUMBING = {PACKAGE / f"{name}.py" for name in ("cli", "config", "files", "paths")}
+ORDER = ["compose", "ingest", "validate", "split", "train", "evaluate"]
+STAGES: dict[str, dict[str, Any]] = project.declared()
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(path: Path) -> set[Path]:
+    """Modules of the package that a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            names = [base.with_suffix(".py"), *(base / f"{x.name}.py" for x in node.names)]
+            found |= {name for name in names if name.exists()}
+    return found
+
+
+def needed(path: Path) -> set[Path]:
+    """Modules that a module's result depends on: itself, and what they import in turn."""
+    found, open_ = set(), {path}
+    while open_:
+        found |= open_
+        open_ = {module for one in open_ for module in imported(one)} - found - PLUMBING
+    return found
+
+
+def sections(path: Path) -> set[str]:
+    """First arguments of all calls of config.read in a module."""
+    return {
+        ast.literal_eval(node.args[0])
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "config.read"
+    }
+
+
+def constants(path: Path) -> set[str]:
+    """Places that a module names as `paths.X`."""
+    return {
+        getattr(paths, node.attr).as_posix()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node.value) == "paths"
+        and node.attr.isupper()
+    }
+
+
+def module(stage: str) -> Path:
+    return PACKAGE / "pipeline" / f"{stage}.py"
+
+
+def test_every_stage_is_a_module_and_every_module_a_stage() -> None:
+    assert list(STAGES) == ORDER
+    modules = {path.stem for path in module("x").parent.glob("*.py")}
+    assert modules - {"__init__"} == set(ORDER)
+
+
+def test_the_walk_over_imports_finds_what_is_there() -> None:
+    found = {path.relative_to(PACKAGE).as_posix() for path in needed(module("evaluate"))}
+    assert found == {"pipeline/evaluate.py", "scores.py", "table.py"}
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_a_stage_runs_its_module(stage: str) -> None:
+    assert STAGES[stage]["cmd"] == f"python -m {PACKAGE.name}.pipeline.{stage}"
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_a_stage_depends_on_all_code_that_makes_its_result(stage: str) -> None:
+    declared = [project.ROOT / path for path in STAGES[stage]["deps"] if path.startswith("src/")]
+    assert needed(module(stage)) <= {*declared, *(p for d in declared for p in d.rglob("*.py"))}
+    assert all(path.exists() for path in declared)
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_a_stage_depends_on_no_code_that_it_does_not_use(stage: str) -> None:
+    declared = {p for p in STAGES[stage]["deps"] if p.startswith("src/") and p.endswith(".py")}
+    used = {path.relative_to(project.ROOT).as_posix() for path in needed(module(stage))}
+    assert declared <= used
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_a_stage_lists_the_sections_it_reads(stage: str) -> None:
+    assert set(project.read_by(STAGES[stage])) == sections(module(stage))
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_a_stage_names_the_places_it_reads_and_writes(stage: str) -> None:
+    deps = {path for path in STAGES[stage]["deps"] if not path.startswith(("src/", "conf"))}
+    assert constants(module(stage)) == deps | set(project.made_by(STAGES[stage]))
+
+
+def test_the_source_of_the_data_is_a_dependency_of_ingest() -> None:
+    params = json.loads(compose(project.ROOT / "conf", []))
+    place = SOURCE.parent.joinpath(*params["data"]["source"].split("."))
+    assert any(place.as_posix().startswith(path) for path in STAGES["ingest"]["deps"])
+
+
+def test_every_output_has_one_stage_and_only_the_parameters_are_kept_in_git() -> None:
+    outs = [out for stage in STAGES.values() for out in project.made_by(stage)]
+    assert len(outs) == len(set(outs))
+    kept = [out for stage in STAGES.values() for out in stage["outs"] if isinstance(out, dict)]
+    assert kept == [{paths.PARAMS.name: {"cache": False}}]
