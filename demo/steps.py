@@ -118,7 +118,11 @@ class Life:
         entry = self.project.lines("var/journal.jsonl")[-1]
         if entry["outcome"] != "promoted":
             raise StepFailed(f"the gate did not promote: {entry['decision']['reason']}")
-        return {"journal": entry, "metrics": self.project.json("reports/metrics.json")}
+        return {
+            "journal": entry,
+            "metrics": self.project.json("reports/metrics.json"),
+            "bundle": self.project.json("var/bundles/champion.json")["bundle"],
+        }
 
     def swapped(self) -> Facts:
         """The same process answers by version 2."""

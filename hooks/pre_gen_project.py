@@ -4,9 +4,9 @@ import keyword
 import re
 import sys
 
-NAME = {{ cookiecutter.project_name|tojson }}
-SLUG = {{ cookiecutter.project_slug|tojson }}
-AUTHOR = {{ cookiecutter.author|tojson }}
+NAME = {{cookiecutter.project_name | tojson}}
+SLUG = {{cookiecutter.project_slug | tojson}}
+AUTHOR = {{cookiecutter.author | tojson}}
 
 TOOLS = {
     "cookiecutter", "duckdb", "dvc", "evidently", "fastapi", "hydra", "joblib", "mlflow", "numpy",
@@ -31,7 +31,9 @@ def trouble() -> str | None:
         )
     for name, value in (("project_name", NAME), ("author", AUTHOR)):
         if not value.strip() or not value.isprintable() or set(value) & set('"\\'):
-            return f"{name} {value!r} must be one line of text without quotation marks or backslashes"
+            return (
+                f"{name} {value!r} must be one line of text without quotation marks or backslashes"
+            )
     return None
 
 

@@ -46,12 +46,12 @@ def write_manifest(folder: Path, manifest: bundle.Manifest) -> None:
     (folder / bundle.MANIFEST).write_bytes(text + b"\n")
 
 
-def place(version: int) -> Path:
-    """Folder of a version's bundle."""
-    return paths.BUNDLES / f"v{version}"
+def place(version: Version) -> Path:
+    """Folder of a version's bundle; the fingerprint tells the version 1 of two registries apart."""
+    return paths.BUNDLES / f"v{version.number}-{version.fingerprint[:8]}"
 
 
-def settle(aside: Path, version: int) -> Path:
+def settle(aside: Path, version: Version) -> Path:
     """Move a complete folder into its place; a bundle already there stays as it is."""
     target = place(version)
     if target.exists():
@@ -61,14 +61,20 @@ def settle(aside: Path, version: int) -> Path:
     return target
 
 
-def point(store: Store, version: Version) -> None:
-    """Make the service serve a version, after its bundle has passed the service's own checks."""
-    target = place(version.number)
+def ensure(store: Store, version: Version) -> Path:
+    """Folder of a version's bundle, downloaded from the registry when this machine lacks it."""
+    target = place(version)
     if not target.exists():
         aside = paths.BUNDLES / f".fetched-{os.getpid()}"
         shutil.rmtree(aside, ignore_errors=True)
         store.fetch_bundle(version, aside)
-        settle(aside, version.number)
+        settle(aside, version)
+    return target
+
+
+def point(store: Store, version: Version) -> None:
+    """Make the service serve a version, after its bundle has passed the service's own checks."""
+    target = ensure(store, version)
     bundle.Model(target)
     pointer = read_pointer(paths.BUNDLES)
     if pointer is None or pointer.bundle != target.name:

@@ -63,7 +63,7 @@ def _decide(
     data = config.read("data", config.Data)
     pipeline = joblib.load(paths.MODEL)
     manifest = build(store.name, data, made, pipeline, aside)
-    verdict = compare(data, aside, champion)
+    verdict = compare(store, data, aside, champion)
     print(f"gate: {verdict.reason}")
     run_id = tracking.track(store, made)
     if not verdict.promoted:
@@ -79,7 +79,7 @@ def _decide(
     sums = manifest.files | {bundle.CARD: files.digest(aside / bundle.CARD)}
     manifest = msgspec.structs.replace(manifest, version=known.number, run_id=run_id, files=sums)
     deploy.write_manifest(aside, manifest)
-    folder = deploy.settle(aside, known.number)
+    folder = deploy.settle(aside, known)
     tracking.log_folder(folder, run_id, "bundle")
     store.crown(known, champion)
     deploy.point(store, known)
@@ -155,14 +155,14 @@ def build(
     return manifest
 
 
-def compare(data: config.Data, challenger: Path, champion: Version | None) -> Verdict:
+def compare(store: Store, data: config.Data, challenger: Path, champion: Version | None) -> Verdict:
     """Score challenger, champion and baseline on the same holdout, and judge."""
     rows = table.columns(paths.HOLDOUT, [*data.columns, data.roles.target])
     labels = np.array(rows[data.roles.target])
     baseline = files.read_json(paths.METRICS)["baseline"]
     found = [scores.score(labels, bundle.Model(challenger).predict_columns(rows))]
     if champion is not None:
-        old = bundle.Model(deploy.place(champion.number))
+        old = bundle.Model(deploy.ensure(store, champion))
         if missing := sorted({column.name for column in old.schema.columns} - set(rows)):
             # The table has changed under the champion: it could not answer today's rows at all.
             print(f"the champion needs {', '.join(missing)}, gone from the data: judged as first")
