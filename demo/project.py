@@ -135,7 +135,7 @@ class Project:
 
     @contextmanager
     def serving(self) -> Iterator[subprocess.Popen[bytes]]:
-        """`make serve`, from the first ready answer on; stopped, and checked to be gone, at the end."""
+        """`make serve`, from the first ready answer on; stopped and gone at the end."""
         log = self.folder / "var/serve.log"
         log.parent.mkdir(exist_ok=True)
         with log.open("wb") as output:

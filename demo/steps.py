@@ -16,7 +16,7 @@ class StepFailed(Exception):
 
 
 class Life:
-    """One project from bake to rollback. Steps run in the order of `steps`, which is their story."""
+    """One project from bake to rollback; the steps run in the order of `steps`."""
 
     def __init__(self, output: Path, show: Callable[[str], None]) -> None:
         self.output = output

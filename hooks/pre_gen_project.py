@@ -31,9 +31,7 @@ def trouble() -> str | None:
         )
     for name, value in (("project_name", NAME), ("author", AUTHOR)):
         if not value.strip() or not value.isprintable() or set(value) & set('"\\'):
-            return (
-                f"{name} {value!r} must be one line of text without quotation marks or backslashes"
-            )
+            return f"{name} {value!r} must be one line of text without quotes or backslashes"
     return None
 
 

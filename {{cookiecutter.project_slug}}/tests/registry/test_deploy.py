@@ -1,0 +1,67 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from {{ cookiecutter.__package }} import files, paths
+from {{ cookiecutter.__package }}.registry import deploy, history
+from {{ cookiecutter.__package }}.registry.store import CHAMPION, PREVIOUS, Store, Version
+from {{ cookiecutter.__package }}.serving import bundle
+from {{ cookiecutter.__package }}.serving.champion import read_pointer
+
+
+def holder(store: Store, alias: str) -> Version:
+    found = store.holder(alias)
+    assert found
+    return found
+
+
+def test_a_deleted_bundle_is_fetched_from_the_registry(released: Path, store: Store) -> None:
+    place = deploy.place(1)
+    before = {path.name: path.read_bytes() for path in place.iterdir()}
+    shutil.rmtree(place)
+    deploy.point(store, holder(store, CHAMPION))
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == before
+    assert bundle.Model(place).manifest.version == 1
+    assert not list(paths.BUNDLES.glob(".*"))
+
+
+def test_pointing_at_what_serves_already_changes_nothing(released: Path, store: Store) -> None:
+    before = read_pointer(paths.BUNDLES)
+    deploy.point(store, holder(store, CHAMPION))
+    assert read_pointer(paths.BUNDLES) == before
+
+
+def test_a_broken_bundle_is_not_pointed_at(replaced: Path, store: Store) -> None:
+    (deploy.place(1) / bundle.ARRAYS).write_bytes(b"broken")
+    with pytest.raises(bundle.BadBundle, match="checksum"):
+        deploy.point(store, holder(store, PREVIOUS))
+    pointer = read_pointer(paths.BUNDLES)
+    assert pointer
+    assert pointer.bundle == "v2"
+
+
+def test_a_bundle_in_its_place_is_never_written_over(released: Path) -> None:
+    aside = paths.BUNDLES / ".aside"
+    aside.mkdir()
+    (aside / "new").touch()
+    assert deploy.settle(aside, 1) == deploy.place(1)
+    assert not aside.exists()
+    assert not (deploy.place(1) / "new").exists()
+
+
+def test_the_history_tells_who_was_champion_and_why(
+    replaced: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history.main()
+    first, second = capsys.readouterr().out.splitlines()
+    assert "promoted" in first and "v1" in first and "first model" in first
+    assert "promoted" in second and "v2" in second and "against the champion's" in second
+    assert all(line["by"] for line in files.read_lines(paths.HISTORY))
+
+
+def test_an_empty_history_says_how_it_begins(
+    empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history.main()
+    assert "make release" in capsys.readouterr().out

@@ -1,0 +1,107 @@
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from {{ cookiecutter.__package }}.registry import deploy
+from {{ cookiecutter.__package }}.serving.bundle import ARRAYS, CARD, MANIFEST, REFERENCE
+from {{ cookiecutter.__package }}.serving.bundle import BadBundle, Manifest, Model
+
+from .. import customers
+
+Change = Callable[[Path], Any]
+
+
+@pytest.fixture
+def folder(released: Path) -> Path:
+    """A sound bundle to break."""
+    return deploy.place(1)
+
+
+def manifest(folder: Path) -> Manifest:
+    return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+
+
+def rewritten(**changes: Any) -> Change:
+    """The manifest says something else."""
+    return lambda folder: deploy.write_manifest(
+        folder, msgspec.structs.replace(manifest(folder), **changes)
+    )
+
+
+def cut(name: str) -> Change:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:-1])
+
+
+def flipped(folder: Path) -> None:
+    content = bytearray((folder / ARRAYS).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / ARRAYS).write_bytes(content)
+
+
+def answering_otherwise(folder: Path) -> None:
+    smoke = manifest(folder).smoke
+    wrong = msgspec.structs.replace(smoke, probability=smoke.probability + 1e-6)
+    rewritten(smoke=wrong)(folder)
+
+
+def gone(name: str) -> Change:
+    return lambda folder: (folder / name).unlink()
+
+
+def without(key: str) -> Change:
+    def change(folder: Path) -> None:
+        found = msgspec.json.decode((folder / MANIFEST).read_bytes())
+        del found[key]
+        (folder / MANIFEST).write_bytes(msgspec.json.encode(found))
+
+    return change
+
+
+def test_a_sound_bundle_loads_and_knows_its_columns(folder: Path) -> None:
+    model = Model(folder)
+    assert {c.name for c in model.schema.columns} == set(customers.PARAMS["data"]["columns"])
+    required = {column.name for column in model.schema.columns if column.required}
+    assert required == {"age", "from", "region", "visits.monthly"}
+    assert set(model.manifest.files) == {ARRAYS, CARD, REFERENCE}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (flipped, f"v1/{ARRAYS} does not have the checksum"),
+        (cut(ARRAYS), f"v1/{ARRAYS} does not have the checksum"),
+        (cut(REFERENCE), f"v1/{REFERENCE} does not have the checksum"),
+        (gone(ARRAYS), f"v1/{ARRAYS}: .*No such file"),
+        (gone(CARD), f"v1/{CARD}: .*No such file"),
+        (gone(MANIFEST), f"v1/{MANIFEST}: .*No such file"),
+        (without("smoke"), f"v1/{MANIFEST}: .*smoke"),
+        (lambda folder: (folder / MANIFEST).write_bytes(b"{"), f"v1/{MANIFEST}: "),
+        (rewritten(format=99), "v1 has format 99, this code reads 1"),
+        (answering_otherwise, "v1 answers .* to its smoke row, not "),
+    ],
+)
+def test_a_broken_bundle_is_refused_and_says_what_is_broken(
+    change: Change, said: str, folder: Path
+) -> None:
+    change(folder)
+    with pytest.raises(BadBundle, match=said):
+        Model(folder)
+
+
+def test_arrays_that_would_run_code_are_never_loaded(folder: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (folder / "sprung",))
+
+    np.savez(folder / ARRAYS, allow_pickle=True, masks_0=np.array([Trap()], dtype=object))
+    sums = manifest(folder).files
+    sums[ARRAYS] = hashlib.sha256((folder / ARRAYS).read_bytes()).hexdigest()
+    rewritten(files=sums)(folder)
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        Model(folder)
+    assert not (folder / "sprung").exists()

@@ -1,0 +1,112 @@
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from {{ cookiecutter.__package }}.serving.schema import BadRequest, Column, Schema
+
+COLUMNS = [
+    Column("from", True, ["shop", "web"], ""),
+    Column("annual income (€)", False, None, ""),
+    Column("visits.monthly", True, None, ""),
+]
+SCHEMA = Schema(COLUMNS, "id", "when")
+ROW: dict[str, Any] = {"from": "web", "annual income (€)": 1.5, "visits.monthly": 2}
+
+
+def decode(value: Any) -> list[Any]:
+    return SCHEMA.decode(json.dumps(value).encode())
+
+
+def encode(value: Any) -> list[list[float]]:
+    return [array.tolist() for array in SCHEMA.encode(decode(value))]
+
+
+def refused(body: bytes) -> tuple[str, str | None]:
+    with pytest.raises(BadRequest) as refusal:
+        SCHEMA.decode(body)
+    return refusal.value.message, refusal.value.field
+
+
+def test_one_row_and_many_are_read_alike() -> None:
+    assert encode(ROW) == encode([ROW]) == [[1], [1.5], [2.0]]
+    assert encode([ROW, ROW]) == [[1, 1], [1.5, 1.5], [2.0, 2.0]]
+
+
+def test_a_category_becomes_its_place_and_missing_and_unseen_come_after() -> None:
+    schema = Schema([Column("c", False, ["a", "b"], "")], "id", "when")
+    rows = [{"c": "a"}, {"c": "b"}, {"c": None}, {}, {"c": "new"}]
+    decoded = schema.decode(json.dumps(rows).encode())
+    assert schema.encode(decoded)[0].tolist() == [0, 1, 2, 2, 3]
+    assert [schema.unseen(row) for row in decoded] == [[], [], [], [], ["c"]]
+
+
+@pytest.mark.parametrize("missing", [{"annual income (€)": None}, {}])
+def test_an_optional_number_may_be_null_or_left_out(missing: dict[str, None]) -> None:
+    row = {"from": "web", "visits.monthly": 2} | missing
+    assert np.isnan(encode(row)[1][0])
+
+
+def test_key_and_time_may_come_along() -> None:
+    (row,) = decode(ROW | {"id": "17", "when": "2024-01-01"})
+    assert json.loads(json.dumps([row.key, row.time])) == ["17", "2024-01-01"]
+
+
+def test_a_table_is_encoded_like_its_rows() -> None:
+    rows = [ROW, ROW | {"from": "new", "annual income (€)": None}]
+    table = {name: [row[name] for row in rows] for name in ROW}
+    for one, other in zip(SCHEMA.encode_columns(table), SCHEMA.encode(decode(rows)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "field"),
+    [
+        ({"from": 1}, "column `from`: Expected `str`, got `int`", "from"),
+        ({"from": None}, "column `from`: Expected `str`, got `null`", "from"),
+        ({"annual income (€)": "much"}, "column `annual income (€)`: Expected", "annual income (€)"),
+        ({"visits.monthly": None}, "column `visits.monthly`: Expected", "visits.monthly"),
+        ({"visits.monthly": True}, "column `visits.monthly`: Expected", "visits.monthly"),
+        ({"from.": 1}, "column `from.` is unknown", "from."),
+    ],
+)
+def test_the_column_that_is_wrong_is_named(change: dict[str, Any], said: str, field: str) -> None:
+    message, place = refused(json.dumps(ROW | change).encode())
+    assert message.startswith(said)
+    assert place == field
+    message, place = refused(json.dumps([ROW, ROW | change]).encode())
+    assert message.startswith(said)
+    assert place == f"[1].{field}"
+
+
+def test_a_column_left_out_is_named() -> None:
+    row = {name: value for name, value in ROW.items() if name != "visits.monthly"}
+    assert refused(json.dumps([ROW, row]).encode()) == (
+        "column `visits.monthly` is missing",
+        "[1].visits.monthly",
+    )
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_json_does_not_have_is_named(number: str) -> None:
+    body = json.dumps([ROW, ROW | {"annual income (€)": float(number)}]).encode()
+    message, place = refused(body)
+    assert message.startswith("column `annual income (€)` is ")
+    assert "send null" in message
+    assert place == "[1].annual income (€)"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1", b"hello", b"\xff", b"[" * 100_000])
+def test_a_body_that_is_not_json_is_refused(body: bytes) -> None:
+    assert refused(body)[0].startswith("the body is not JSON: ")
+
+
+@pytest.mark.parametrize("body", [b"1", b'"web"', b"null", b"[1]", b"[[]]"])
+def test_a_body_of_no_rows_is_refused(body: bytes) -> None:
+    assert "Expected" in refused(body)[0]
+
+
+def test_a_number_beyond_all_bounds_is_refused_or_finite() -> None:
+    with pytest.raises(BadRequest):
+        SCHEMA.decode(json.dumps(ROW).replace("1.5", "1e999").encode())
