@@ -1,5 +1,6 @@
 """Projects on a small made-up table: built once, then copied for each test that changes one."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -7,6 +8,9 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
+
+# Small models are slower with threads that wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from {{ cookiecutter.__package }} import paths
 from {{ cookiecutter.__package }}.registry.release import release
@@ -34,7 +38,7 @@ def built_evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def built_released(built_evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same after its first release."""
-    folder = project.copy(built_evaluated, tmp_path_factory.mktemp("released") / "project")
+    folder = project.copied(built_evaluated, tmp_path_factory.mktemp("released") / "project")
     with project.inside(folder):
         assert release()
     return folder
@@ -43,7 +47,7 @@ def built_released(built_evaluated: Path, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="session")
 def built_replaced(built_released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same after a better model has taken over as version 2."""
-    folder = project.copy(built_released, tmp_path_factory.mktemp("replaced") / "project")
+    folder = project.copied(built_released, tmp_path_factory.mktemp("replaced") / "project")
     with project.inside(folder):
         project.write_params(model=customers.MODELS["hist_gradient_boosting"])
         project.run("train", "evaluate")
@@ -62,21 +66,21 @@ def empty(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def evaluated(built_evaluated: Path, tmp_path: Path) -> Iterator[Path]:
     """Inside a copy of the evaluated project."""
-    with project.inside(project.copy(built_evaluated, tmp_path / "project")) as folder:
+    with project.inside(project.copied(built_evaluated, tmp_path / "project")) as folder:
         yield folder
 
 
 @pytest.fixture
 def released(built_released: Path, tmp_path: Path) -> Iterator[Path]:
     """Inside a copy of the released project: version 1 is champion."""
-    with project.inside(project.copy(built_released, tmp_path / "project")) as folder:
+    with project.inside(project.copied(built_released, tmp_path / "project")) as folder:
         yield folder
 
 
 @pytest.fixture
 def replaced(built_replaced: Path, tmp_path: Path) -> Iterator[Path]:
     """Inside a copy of the project where version 2 is champion and version 1 the previous one."""
-    with project.inside(project.copy(built_replaced, tmp_path / "project")) as folder:
+    with project.inside(project.copied(built_replaced, tmp_path / "project")) as folder:
         yield folder
 
 

@@ -131,6 +131,12 @@ def write(rows: pd.DataFrame, path: Path) -> None:
         connection.from_df(rows).write_parquet(path.as_posix())
 
 
+def read(path: Path) -> pd.DataFrame:
+    """All of a Parquet file."""
+    with duckdb.connect() as connection:
+        return connection.execute("FROM read_parquet(?)", [path.as_posix()]).df()
+
+
 def request(number: int = 0, partition: str = "2024-05") -> dict[str, Any]:
     """A row as a client sends it: no label, text for categories, None for missing."""
     row = frame(partition).drop(columns="churned").iloc[number].to_dict()

@@ -1,5 +1,6 @@
 """A small project on disk: written, run stage by stage, and looked at from inside."""
 
+import copy
 import hashlib
 import json
 import operator
@@ -7,7 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import reduce
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from {{ cookiecutter.__package }} import config, files, paths
-from {{ cookiecutter.__package }}.pipeline import evaluate, ingest, split, train, validate
+from {{ cookiecutter.__package }}.pipeline import compose, evaluate, ingest, split, train, validate
 
 from . import customers
 
@@ -44,10 +45,12 @@ def inside(folder: Path) -> Iterator[Path]:
 
 
 def write_params(**changes: Any) -> None:
-    """Write the parameters (see `customers.params`) and conf/arrived.yaml."""
+    """Write the parameters (see `customers.params`), as compose does, and conf/arrived.yaml."""
     params = customers.params(**changes)
     config.check(params, config.Params, "customers.PARAMS")
-    files.write_json(paths.PARAMS, params)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose, "compose", lambda *_: copy.deepcopy(params))
+        compose.main()
     lines = "".join(f'  - "{name}"\n' for name in params["partitions"])
     files.write_text(Path("conf/arrived.yaml"), f"# What has arrived.\npartitions:\n{lines}")
 
@@ -73,8 +76,7 @@ def write_lock() -> None:
             "params": {paths.PARAMS.name: {key: at(params, key) for key in read_by(stage)}},
             "outs": [{"path": path, "md5": md5(Path(path))} for path in made_by(stage)],
         }
-    lock = OmegaConf.create({"schema": "2.0", "stages": stages})
-    files.write_text(Path("dvc.lock"), OmegaConf.to_yaml(lock))
+    files.write_json(Path("dvc.lock"), {"schema": "2.0", "stages": stages})  # JSON is YAML too
 
 
 def commit() -> None:
@@ -85,6 +87,7 @@ def commit() -> None:
         subprocess.run(["git", *command], check=True)
 
 
+@cache
 def declared() -> dict[str, Any]:
     """The stages of the real dvc.yaml."""
     stages: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "dvc.yaml"))
@@ -120,7 +123,13 @@ def md5(path: Path) -> str:
     return hashlib.md5(listing, usedforsecurity=False).hexdigest() + ".dir"
 
 
-def copy(folder: Path, to: Path) -> Path:
+def bundle(version: int) -> Path:
+    """Folder of a version's bundle."""
+    (found,) = paths.BUNDLES.glob(f"v{version}-*")
+    return found
+
+
+def copied(folder: Path, to: Path) -> Path:
     """A copy of a project, to change it."""
     shutil.copytree(folder, to)
     return to

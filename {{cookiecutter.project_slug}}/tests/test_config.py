@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from {{ cookiecutter.__package }} import config, files, paths
+from {{ cookiecutter.__package }} import config
 from {{ cookiecutter.__package }}.cli import Refusal
 
 from . import customers, project
@@ -66,11 +66,6 @@ def test_a_missing_file_says_how_to_make_it(tmp_path: Path) -> None:
 def test_a_missing_section_is_named(empty: Path) -> None:
     with pytest.raises(Refusal, match="'sed'"):
         config.read("sed", int)
-
-
-def test_a_small_number_in_the_short_spelling_stays_a_number(empty: Path) -> None:
-    files.write_text(paths.PARAMS, '{"rate": 1e-3}')
-    assert config.read("rate", float) == 0.001
 
 
 def test_a_key_within_a_section_can_be_read_alone(empty: Path) -> None:

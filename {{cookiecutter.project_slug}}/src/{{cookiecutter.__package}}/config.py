@@ -143,9 +143,10 @@ def read(section: str, type_: type[T]) -> T:
 
     A stage reads only what dvc.yaml lists for it, so that no change goes unnoticed.
     """
-    if not paths.PARAMS.exists():
+    if not (paths.PARAMS.exists() and paths.SCHEMA.exists()):
         raise Refusal("params.json is not here: run `dvc repro compose` in the project folder")
     found = json.loads(paths.PARAMS.read_text(encoding="utf-8"))
+    found["data"]["columns"] = json.loads(paths.SCHEMA.read_text(encoding="utf-8"))
     for name in section.split("."):
         if name not in found:
             raise Refusal(f"params.json has no {section!r}: run `dvc repro compose`")

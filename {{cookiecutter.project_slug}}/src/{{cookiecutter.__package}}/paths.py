@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 PARAMS = Path("params.json")
+SCHEMA = Path("schema.json")
 RAW = Path("data/raw")
 VALIDATION = Path("reports/validation.json")
 TRAIN = Path("data/split/train.parquet")

@@ -18,7 +18,7 @@ from .registry import history
 from .registry.release import release
 from .serving.champion import read_pointer
 
-RECORDED = ("conf/arrived.yaml", "params.json", "dvc.lock")
+RECORDED = ("conf/arrived.yaml", "params.json", "schema.json", "dvc.lock")
 
 
 def retrain(force: bool = False) -> dict[str, Any]:

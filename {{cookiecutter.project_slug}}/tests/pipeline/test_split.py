@@ -1,22 +1,16 @@
 from pathlib import Path
-from typing import Any
 
-import duckdb
 import pytest
 
-from {{ cookiecutter.__package }} import config, paths
+from {{ cookiecutter.__package }} import config, paths, table
 from {{ cookiecutter.__package }}.cli import Refusal
 from {{ cookiecutter.__package }}.pipeline import split
 
 from .. import customers, project
 
 
-def rows(path: Path, what: str) -> list[tuple[Any, ...]]:
-    return duckdb.sql(f"SELECT {what} FROM '{path.as_posix()}'").fetchall()
-
-
 def ids(path: Path) -> list[int]:
-    return [row[0] for row in rows(path, "customer_id")]
+    return list(customers.read(path)["customer_id"])
 
 
 def test_no_row_is_on_both_sides_and_every_labelled_one_is_on_one(evaluated: Path) -> None:
@@ -32,9 +26,8 @@ def test_no_row_is_on_both_sides_and_every_labelled_one_is_on_one(evaluated: Pat
 
 
 def test_what_judges_comes_after_what_trains(evaluated: Path) -> None:
-    ((newest,),) = rows(paths.TRAIN, "max(signed_up)")
-    ((oldest,),) = rows(paths.HOLDOUT, "min(signed_up)")
-    assert newest < oldest
+    train, holdout = customers.read(paths.TRAIN), customers.read(paths.HOLDOUT)
+    assert train["signed_up"].max() < holdout["signed_up"].min()
 
 
 def test_rows_without_a_label_are_left_out(evaluated: Path) -> None:
@@ -45,7 +38,7 @@ def test_rows_without_a_label_are_left_out(evaluated: Path) -> None:
 
 def test_values_arrive_as_they_were(evaluated: Path) -> None:
     frame = customers.frame("2024-04").dropna(subset="churned")
-    found = duckdb.sql(f"FROM '{paths.HOLDOUT.as_posix()}'").df()
+    found = customers.read(paths.HOLDOUT)
     income = "annual income (€)"
     assert found[income].equals(frame[income].reset_index(drop=True))
     assert list(found["region"]) == [str(region) for region in frame["region"]]
@@ -53,7 +46,7 @@ def test_values_arrive_as_they_were(evaluated: Path) -> None:
 
 
 def test_numbers_become_doubles_and_categories_text(evaluated: Path) -> None:
-    types = {row[0]: row[1] for row in duckdb.sql(f"DESCRIBE '{paths.TRAIN}'").fetchall()}
+    types = {row[0]: row[1] for row in table.rows(f"DESCRIBE FROM '{paths.TRAIN}'")}
     assert {types[name] for name in customers.NUMERIC} == {"DOUBLE"}
     assert {types[name] for name in customers.CATEGORICAL} == {"VARCHAR"}
     assert types["churned"] == "TINYINT"

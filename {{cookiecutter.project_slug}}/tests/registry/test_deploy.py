@@ -9,6 +9,8 @@ from {{ cookiecutter.__package }}.registry.store import CHAMPION, PREVIOUS, Stor
 from {{ cookiecutter.__package }}.serving import bundle
 from {{ cookiecutter.__package }}.serving.champion import read_pointer
 
+from .. import project
+
 
 def holder(store: Store, alias: str) -> Version:
     found = store.holder(alias)
@@ -17,7 +19,7 @@ def holder(store: Store, alias: str) -> Version:
 
 
 def test_a_deleted_bundle_is_fetched_from_the_registry(released: Path, store: Store) -> None:
-    place = deploy.place(1)
+    place = project.bundle(1)
     before = {path.name: path.read_bytes() for path in place.iterdir()}
     shutil.rmtree(place)
     deploy.point(store, holder(store, CHAMPION))
@@ -33,21 +35,21 @@ def test_pointing_at_what_serves_already_changes_nothing(released: Path, store: 
 
 
 def test_a_broken_bundle_is_not_pointed_at(replaced: Path, store: Store) -> None:
-    (deploy.place(1) / bundle.ARRAYS).write_bytes(b"broken")
+    (project.bundle(1) / bundle.ARRAYS).write_bytes(b"broken")
     with pytest.raises(bundle.BadBundle, match="checksum"):
         deploy.point(store, holder(store, PREVIOUS))
     pointer = read_pointer(paths.BUNDLES)
     assert pointer
-    assert pointer.bundle == "v2"
+    assert pointer.bundle == project.bundle(2).name
 
 
-def test_a_bundle_in_its_place_is_never_written_over(released: Path) -> None:
+def test_a_bundle_in_its_place_is_never_written_over(released: Path, store: Store) -> None:
     aside = paths.BUNDLES / ".aside"
     aside.mkdir()
     (aside / "new").touch()
-    assert deploy.settle(aside, 1) == deploy.place(1)
+    assert deploy.settle(aside, holder(store, CHAMPION)) == project.bundle(1)
     assert not aside.exists()
-    assert not (deploy.place(1) / "new").exists()
+    assert not (project.bundle(1) / "new").exists()
 
 
 def test_the_history_tells_who_was_champion_and_why(

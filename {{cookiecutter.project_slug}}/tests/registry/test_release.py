@@ -60,6 +60,7 @@ def test_its_run_says_what_it_was_made_from(released: Path, store: Store) -> Non
     assert run.data.params["model.estimator.max_iter"] == "3"
     assert run.data.metrics["model.log_loss"] == pytest.approx(metrics["model"]["log_loss"])
     assert run.data.metrics["baseline.brier"] == pytest.approx(metrics["baseline"]["brier"])
+    assert run.inputs
     (data,) = run.inputs.dataset_inputs
     assert (data.dataset.digest, data.dataset.name) == (made.data_md5, "customers-raw")
     assert run.data.tags["git_commit"] == made.git_commit
@@ -75,14 +76,14 @@ def test_its_run_keeps_reports_picture_and_bundle(released: Path, store: Store) 
     assert {"metrics.json", "segments.csv", "validation.json", "plots", "bundle"} <= found
     assert "evaluation.png" in found
     kept = {item.path for item in store.client.list_artifacts(run_id, "bundle")}
-    assert kept == {f"bundle/{path.name}" for path in deploy.place(1).iterdir()}
+    assert kept == {f"bundle/{path.name}" for path in project.bundle(1).iterdir()}
 
 
 def test_the_registered_model_answers_as_the_served_one(released: Path, store: Store) -> None:
     rows = [customers.request(number) for number in range(20)]
     names = list(customers.PARAMS["data"]["columns"])
     values = {name: [row[name] for row in rows] for name in names}
-    served = bundle.Model(deploy.place(1)).predict_columns(values)
+    served = bundle.Model(project.bundle(1)).predict_columns(values)
     frame = pd.DataFrame(values).astype(dict.fromkeys(customers.NUMERIC, float))
     loaded = mlflow.pyfunc.load_model(f"models:/{store.name}@{CHAMPION}")
     assert np.abs(np.asarray(loaded.predict(frame))[:, 1] - served).max() <= 1e-12
@@ -132,15 +133,15 @@ def test_a_champion_is_judged_again_on_the_newest_holdout(replaced: Path, store:
     project.run()
     release()
     rows = table.columns(paths.HOLDOUT, [*customers.PARAMS["data"]["columns"], "churned"])
-    answers = bundle.Model(deploy.place(2)).predict_columns(rows)
+    answers = bundle.Model(project.bundle(2)).predict_columns(rows)
     now = scores.score(np.array(rows["churned"]), answers)["log_loss"]
     assert f"against the champion's {now:.4f}" in last()["reason"]
-    assert now != pytest.approx(bundle.Model(deploy.place(2)).manifest.metrics["log_loss"])
+    assert now != pytest.approx(bundle.Model(project.bundle(2)).manifest.metrics["log_loss"])
 
 
 def test_a_workspace_that_dvc_did_not_make_is_refused(released: Path) -> None:
     paths.MODEL.write_bytes(b"another model")
-    with pytest.raises(Refusal, match="not the one that dvc.lock records"):
+    with pytest.raises(Refusal, match=r"not the one that dvc\.lock records"):
         release()
 
 
@@ -178,7 +179,7 @@ def test_a_release_interrupted_after_the_registration_is_finished_by_the_next(
 
 
 def test_the_card_tells_what_the_model_is_worth(released: Path) -> None:
-    card = (deploy.place(1) / bundle.CARD).read_text(encoding="utf-8")
+    card = (project.bundle(1) / bundle.CARD).read_text(encoding="utf-8")
     metrics, made = files.read_json(paths.METRICS), lineage.read()
     loss, base = metrics["model"]["log_loss"], metrics["baseline"]["log_loss"]
     assert card.startswith("# customers, version 1\n")
@@ -192,7 +193,7 @@ def test_the_card_tells_what_the_model_is_worth(released: Path) -> None:
 
 
 def test_a_bundle_that_was_lost_is_judged_from_the_registry(replaced: Path) -> None:
-    shutil.rmtree(deploy.place(2))
+    shutil.rmtree(project.bundle(2))
     project.write_params(model=customers.MODELS["random_forest"])
     project.run("train", "evaluate")
     assert not release()

@@ -5,12 +5,13 @@ import pytest
 
 from {{ cookiecutter.__package }} import files, paths
 from {{ cookiecutter.__package }}.cli import Busy, Refusal
-from {{ cookiecutter.__package }}.registry import deploy
 from {{ cookiecutter.__package }}.registry.release import release
 from {{ cookiecutter.__package }}.registry.rollback import rollback
 from {{ cookiecutter.__package }}.registry.store import CHAMPION, PREVIOUS, Store
 from {{ cookiecutter.__package }}.serving.bundle import ARRAYS, BadBundle
 from {{ cookiecutter.__package }}.serving.champion import read_pointer
+
+from .. import project
 
 
 def state(store: Store) -> tuple[int | None, int | None, str | None]:
@@ -20,7 +21,7 @@ def state(store: Store) -> tuple[int | None, int | None, str | None]:
     return (
         champion.number if champion else None,
         previous.number if previous else None,
-        pointer.bundle if pointer else None,
+        pointer.bundle.partition("-")[0] if pointer else None,
     )
 
 
@@ -71,7 +72,7 @@ def test_without_a_previous_champion_there_is_nothing_to_go_back_to(released: Pa
 
 
 def test_a_broken_bundle_is_not_gone_back_to(replaced: Path, store: Store) -> None:
-    (deploy.place(1) / ARRAYS).write_bytes(b"")
+    (project.bundle(1) / ARRAYS).write_bytes(b"")
     with pytest.raises((Refusal, BadBundle)):
         rollback()
     assert state(store) == (2, 1, "v2")

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 
 from {{ cookiecutter.__package }}.registry import deploy
-from {{ cookiecutter.__package }}.serving.bundle import ARRAYS, CARD, MANIFEST, REFERENCE
+from {{ cookiecutter.__package }}.serving import bundle
 from {{ cookiecutter.__package }}.serving.bundle import BadBundle, Manifest, Model
 
-from .. import customers
+from .. import customers, project
 
 Change = Callable[[Path], Any]
+ARRAYS, CARD, MANIFEST, REFERENCE = bundle.ARRAYS, bundle.CARD, bundle.MANIFEST, bundle.REFERENCE
 
 
 @pytest.fixture
 def folder(released: Path) -> Path:
     """A sound bundle to break."""
-    return deploy.place(1)
+    return project.bundle(1)
 
 
 def manifest(folder: Path) -> Manifest:
@@ -73,16 +74,16 @@ def test_a_sound_bundle_loads_and_knows_its_columns(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (flipped, f"v1/{ARRAYS} does not have the checksum"),
-        (cut(ARRAYS), f"v1/{ARRAYS} does not have the checksum"),
-        (cut(REFERENCE), f"v1/{REFERENCE} does not have the checksum"),
-        (gone(ARRAYS), f"v1/{ARRAYS}: .*No such file"),
-        (gone(CARD), f"v1/{CARD}: .*No such file"),
-        (gone(MANIFEST), f"v1/{MANIFEST}: .*No such file"),
-        (without("smoke"), f"v1/{MANIFEST}: .*smoke"),
-        (lambda folder: (folder / MANIFEST).write_bytes(b"{"), f"v1/{MANIFEST}: "),
-        (rewritten(format=99), "v1 has format 99, this code reads 1"),
-        (answering_otherwise, "v1 answers .* to its smoke row, not "),
+        (flipped, f"v1-[0-9a-f]+/{ARRAYS} does not have the checksum"),
+        (cut(ARRAYS), f"v1-[0-9a-f]+/{ARRAYS} does not have the checksum"),
+        (cut(REFERENCE), f"v1-[0-9a-f]+/{REFERENCE} does not have the checksum"),
+        (gone(ARRAYS), f"v1-[0-9a-f]+/{ARRAYS}: .*No such file"),
+        (gone(CARD), f"v1-[0-9a-f]+/{CARD}: .*No such file"),
+        (gone(MANIFEST), f"v1-[0-9a-f]+/{MANIFEST}: .*No such file"),
+        (without("smoke"), f"v1-[0-9a-f]+/{MANIFEST}: .*smoke"),
+        (lambda folder: (folder / MANIFEST).write_bytes(b"{"), f"v1-[0-9a-f]+/{MANIFEST}: "),
+        (rewritten(format=99), "v1-.* has format 99, this code reads 1"),
+        (answering_otherwise, "v1-.* answers .* to its smoke row, not "),
     ],
 )
 def test_a_broken_bundle_is_refused_and_says_what_is_broken(

@@ -1,11 +1,12 @@
-"""Stage 1: let Hydra compose conf/ into params.json, which all other stages read.
+"""Stage 1: let Hydra compose conf/ into params.json and schema.json, which all other stages read.
 
-JSON, because YAML readers disagree about values such as 1e-3 or `yes`, and because DVC reads the
-file once a stage: a large YAML file would cost more than all the rest of an idle `dvc repro`.
+JSON, because YAML readers disagree about values such as 1e-3 or `yes`. The columns are a file of
+their own, because DVC copies parameters into dvc.lock for each stage and reads that file in full
+at every command.
 """
 
-import json
 from pathlib import Path
+from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -25,8 +26,8 @@ def noted(folder: Path) -> list[str]:
     return list(OmegaConf.load(note)) if note.exists() else []
 
 
-def compose(folder: Path, overrides: list[str]) -> str:
-    """The composed configuration of a conf/ folder as JSON text.
+def compose(folder: Path, overrides: list[str]) -> dict[str, Any]:
+    """The composed configuration of a conf/ folder, checked against `config.Params`.
 
     Raises `Refusal` when Hydra cannot compose it or a value has the wrong name or type.
     """
@@ -37,12 +38,14 @@ def compose(folder: Path, overrides: list[str]) -> str:
     except (HydraException, OmegaConfBaseException) as error:
         raise Refusal(f"conf/ does not compose: {' '.join(str(error).split())}") from None
     config.check(params, config.Params, "conf/")
-    return json.dumps(params, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return cast(dict[str, Any], params)
 
 
 def main() -> None:
-    """Write params.json."""
-    files.write_text(paths.PARAMS, compose(CONF, noted(CONF)))
+    """Write params.json and schema.json."""
+    params = compose(CONF, noted(CONF))
+    files.write_json(paths.SCHEMA, params["data"].pop("columns"))
+    files.write_json(paths.PARAMS, params)
 
 
 if __name__ == "__main__":

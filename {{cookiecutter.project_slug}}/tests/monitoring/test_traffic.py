@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+
+from {{ cookiecutter.__package }} import paths
+from {{ cookiecutter.__package }}.monitoring.traffic import Traffic
+
+from .. import customers
+from . import traffic
+from .traffic import line, write
+
+ROW = customers.request(1)
+assert None not in ROW.values()
+
+
+def seen(days: float = 30) -> Traffic:
+    return Traffic(traffic.model(), days)
+
+
+def test_without_a_log_nothing_was_answered(released: Path) -> None:
+    assert seen().count() == 0
+    assert seen().labelled() == []
+
+
+def test_only_this_version_and_the_last_days_count(released: Path) -> None:
+    write(line(ROW, 0.1), line(ROW, 0.2, days_ago=29), line(ROW, 0.3, days_ago=31))
+    write(line(ROW, 0.4, version=2), name="2024-05-02.7")
+    write(line(ROW, 0.5), name="2024-05-02.8")
+    assert seen().count() == 3
+    assert seen(1).count() == 2
+    assert sorted(seen().sample(10, 0)["prediction"]) == [0.1, 0.2, 0.5]
+
+
+def test_a_torn_last_line_is_passed_over(released: Path) -> None:
+    write(line(ROW, 0.1), line(ROW, 0.2), line(ROW, 0.3)[:-40])
+    write(line(ROW, 0.4), name="2024-05-02.1")
+    assert seen().count() == 3
+    assert sorted(seen().sample(10, 0)["prediction"]) == [0.1, 0.2, 0.4]
+
+
+def test_a_torn_line_in_the_middle_is_passed_over(released: Path) -> None:
+    write(line(ROW, 0.1), line(ROW, 0.2)[:-40] + "\n", line(ROW, 0.3))
+    assert seen().count() == 2
+
+
+def test_a_sample_has_the_columns_under_their_own_names(released: Path) -> None:
+    write(line(ROW, 0.25), line(ROW | {"annual income (€)": None, "friend's plan": None}, 0.75))
+    sample = seen().sample(10, 0).sort_values("prediction")
+    assert set(sample) == {*customers.PARAMS["data"]["columns"], "prediction"}
+    for name in customers.PARAMS["data"]["columns"]:
+        assert sample[name].iloc[0] == ROW[name]
+    assert sample[["annual income (€)", "friend's plan"]].iloc[1].isna().all()
+    assert {sample[name].dtype for name in customers.NUMERIC} == {"float64"}
+
+
+def test_a_sample_is_bounded_and_the_same_for_the_same_seed(released: Path) -> None:
+    write(*(line(ROW, number / 1000) for number in range(1000)))
+    first, again = seen().sample(50, 7), seen().sample(50, 7)
+    assert len(first) == 50
+    assert first.equals(again)
+    assert not first.equals(seen().sample(50, 8))
+
+
+def test_labels_join_by_key_and_the_last_answer_counts(released: Path) -> None:
+    rows = customers.frame("2024-04").assign(churned=1.0)
+    customers.write(rows, paths.RAW / "2024-04.parquet")
+    known = [customers.request(number, "2024-04") for number in range(3)]
+    write(line(known[0], 0.1, days_ago=3), line(known[0], 0.9), line(known[0], 0.5, days_ago=1))
+    write(line(known[1], 0.2), line(known[2] | {"customer_id": None}, 0.7), line(ROW, 0.8))
+    assert sorted(seen().labelled()) == [(1, 0.2), (1, 0.9)]
+
+
+def test_rows_whose_label_has_not_arrived_are_left_out(released: Path) -> None:
+    rows = customers.frame("2024-04")
+    unknown = int(rows["churned"].isna().to_numpy().argmax())
+    write(line(customers.request(unknown, "2024-04"), 0.1))
+    assert seen().labelled() == []
+    assert seen().count() == 1
+
+
+@pytest.mark.parametrize("days", [0.5, 30])
+def test_the_window_holds_for_labels_too(days: float, released: Path) -> None:
+    write(line(customers.request(1, "2024-04"), 0.1, days_ago=1))
+    assert len(seen(days).labelled()) == (1 if days > 1 else 0)

@@ -1,0 +1,44 @@
+"""Writing a prediction log as the service does, from rows of the made-up table."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from {{ cookiecutter.__package }} import paths
+from {{ cookiecutter.__package }}.serving.bundle import Model
+from {{ cookiecutter.__package }}.serving.champion import read_pointer
+
+from .. import customers
+
+Row = dict[str, Any]
+
+
+def model() -> Model:
+    """The champion of the project."""
+    pointer = read_pointer(paths.BUNDLES)
+    assert pointer
+    return Model(paths.BUNDLES / pointer.bundle)
+
+
+def line(row: Row, probability: float, days_ago: float = 0, version: int = 1) -> str:
+    """One line of the log."""
+    at = (datetime.now(UTC) - timedelta(days=days_ago)).isoformat(timespec="milliseconds")
+    record = {"id": "x", "at": at, "version": version, "probability": probability}
+    return json.dumps(record | {"label": int(probability >= 0.5), "row": row}) + "\n"
+
+
+def write(*lines: str, name: str = "2024-05-01.1") -> None:
+    """Append lines to a file of the log."""
+    paths.PREDICTIONS.mkdir(parents=True, exist_ok=True)
+    with (paths.PREDICTIONS / f"{name}.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(lines)
+
+
+def answered(partition: str, change: Callable[[Row], Row] = lambda row: row) -> None:
+    """Log the model's own answers to a month's rows."""
+    champion = model()
+    rows = [change(customers.request(n, partition)) for n in range(customers.ROWS)]
+    decoded = champion.schema.decode(json.dumps(rows).encode())
+    probabilities = champion.predict(decoded).tolist()
+    write(*(line(row, p) for row, p in zip(rows, probabilities, strict=True)))
