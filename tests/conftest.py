@@ -3,16 +3,16 @@
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+import demo.steps
 from demo.project import TEMPLATE, Project, bake
 from demo.steps import Life
-
-FOLDER = "{{cookiecutter.project_slug}}"
 
 
 class Lived(NamedTuple):
@@ -67,21 +67,22 @@ def life(
     """The whole life of a default project, step by step as `make demo` takes it."""
     if left := request.config.getoption("--life"):
         facts = json.loads((Path(left) / "facts.json").read_text(encoding="utf-8"))
-        yield Lived(Project(Path(facts["bake"]["folder"])), facts, {})
+        seconds = dict.fromkeys(facts, 1.0)
+        yield Lived(Project(Path(facts["bake"]["folder"])), facts, seconds)
         return
-    import demo.steps
-
     lived = Life(tmp_path_factory.mktemp("life") / "out", lambda line: None)
-    facts, seconds = {}, {}
+    facts = {}
+    seconds = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo.steps, "bake", lambda output: bake(output, template))
         try:
             for title, step in lived.steps():
+                began = time.perf_counter()
                 try:
                     facts[step.__name__] = step()
                 except Exception as error:
                     raise AssertionError(f"the life failed at: {title}\n{error}") from error
-                seconds[title] = 1.0
+                seconds[title] = time.perf_counter() - began
             yield Lived(lived.project, facts, seconds)
         finally:
             lived.close()

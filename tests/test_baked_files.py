@@ -85,7 +85,7 @@ def test_no_key_of_a_yaml_file_has_lost_its_values(baked: Path) -> None:
     # KIS 1a: indentation eaten by Jinja left `model:` empty and its keys at the top level.
     events = {"workflow_dispatch", "pull_request"}  # GitHub's way to say: without settings
 
-    def lost(node: yaml.Node) -> list[str]:
+    def lost(node: yaml.Node | None) -> list[str]:
         if isinstance(node, yaml.SequenceNode):
             return [name for item in node.value for name in lost(item)]
         if not isinstance(node, yaml.MappingNode):

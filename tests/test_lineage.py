@@ -1,4 +1,4 @@
-"""From a serving version back to its data, parameters, code and commit, in every place it is told."""
+"""From a serving version back to its data, parameters, code and commit."""
 
 import json
 import math

@@ -8,11 +8,13 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
+from matplotlib.figure import Figure
 
 # Small models are slower with threads that wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from {{ cookiecutter.__package }} import paths
+from {{ cookiecutter.__package }}.registry import tracking
 from {{ cookiecutter.__package }}.registry.release import release
 from {{ cookiecutter.__package }}.registry.store import Store
 
@@ -56,6 +58,12 @@ def built_replaced(built_released: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Releases log an empty picture: drawing takes longer than all the rest of one."""
+    monkeypatch.setattr(tracking, "draw", lambda _: Figure(figsize=(1, 1)))
+
+
+@pytest.fixture
 def empty(tmp_path: Path) -> Iterator[Path]:
     """Inside a new project with nothing but its configuration."""
     with project.inside(tmp_path):
@@ -64,21 +72,21 @@ def empty(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def evaluated(built_evaluated: Path, tmp_path: Path) -> Iterator[Path]:
+def evaluated(built_evaluated: Path, tmp_path: Path, quick: None) -> Iterator[Path]:
     """Inside a copy of the evaluated project."""
     with project.inside(project.copied(built_evaluated, tmp_path / "project")) as folder:
         yield folder
 
 
 @pytest.fixture
-def released(built_released: Path, tmp_path: Path) -> Iterator[Path]:
+def released(built_released: Path, tmp_path: Path, quick: None) -> Iterator[Path]:
     """Inside a copy of the released project: version 1 is champion."""
     with project.inside(project.copied(built_released, tmp_path / "project")) as folder:
         yield folder
 
 
 @pytest.fixture
-def replaced(built_replaced: Path, tmp_path: Path) -> Iterator[Path]:
+def replaced(built_replaced: Path, tmp_path: Path, quick: None) -> Iterator[Path]:
     """Inside a copy of the project where version 2 is champion and version 1 the previous one."""
     with project.inside(project.copied(built_replaced, tmp_path / "project")) as folder:
         yield folder

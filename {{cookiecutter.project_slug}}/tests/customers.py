@@ -1,6 +1,7 @@
 """A made-up table with awkward names, and the source that offers it month by month."""
 
 import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -9,6 +10,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+DUCK = duckdb.connect()
 ROWS = 300  # a partition
 MONTHS = [f"2024-{month:02d}" for month in range(1, 7)]
 NUMERIC = ["age", "annual income (€)", "visits.monthly"]
@@ -97,6 +99,12 @@ def params(**changes: Any) -> dict[str, Any]:
 
 def frame(partition: str) -> pd.DataFrame:
     """The rows of one month, always the same ones."""
+    return made(partition).copy()
+
+
+@cache
+def made(partition: str) -> pd.DataFrame:
+    """The rows of one month, not to be changed."""
     random = np.random.default_rng(crc32(partition.encode()))
     age = random.integers(18, 90, ROWS)
     income = random.lognormal(10, 0.6, ROWS).round(2)
@@ -127,19 +135,17 @@ def frame(partition: str) -> pd.DataFrame:
 def write(rows: pd.DataFrame, path: Path) -> None:
     """Write rows as a partition."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect() as connection:
-        connection.from_df(rows).write_parquet(path.as_posix())
+    DUCK.from_df(rows).write_parquet(path.as_posix())
 
 
 def read(path: Path) -> pd.DataFrame:
     """All of a Parquet file."""
-    with duckdb.connect() as connection:
-        return connection.execute("FROM read_parquet(?)", [path.as_posix()]).df()
+    return DUCK.execute("FROM read_parquet(?)", [path.as_posix()]).df()
 
 
 def request(number: int = 0, partition: str = "2024-05") -> dict[str, Any]:
     """A row as a client sends it: no label, text for categories, None for missing."""
-    row = frame(partition).drop(columns="churned").iloc[number].to_dict()
+    row = made(partition).drop(columns="churned").iloc[number].to_dict()
     row |= {"customer_id": str(row["customer_id"]), "region": str(row["region"])}
     row["signed_up"] = row["signed_up"].isoformat()
     return {name: None if pd.isna(value) else value for name, value in row.items()}

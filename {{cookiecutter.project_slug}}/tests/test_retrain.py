@@ -39,11 +39,23 @@ def calls(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Calls:
     return asked
 
 
-def failing_when_asked_for_all(*stages: str, run: Callable[..., None] = project.run) -> None:
-    """Data come in, and then the machine stops."""
-    if not stages:
-        raise KeyboardInterrupt
-    run(*stages)
+def failing(error: BaseException, run: Callable[..., None] = project.run) -> Callable[..., None]:
+    """Stages that run as far as validate."""
+
+    def until_asked_for_all(*stages: str) -> None:
+        if not stages:
+            raise error
+        run(*stages)
+
+    return until_asked_for_all
+
+
+@pytest.fixture
+def author(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody whom git can name."""
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "test")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "test@localhost")
 
 
 def journal() -> dict[str, Any]:
@@ -64,9 +76,10 @@ def test_without_news_nothing_is_done(
 
 
 def test_a_new_partition_is_taken_in_and_a_better_model_promoted(
-    released: Path, calls: Calls, settings: dict[str, Any]
+    released: Path, calls: Calls, settings: dict[str, Any], author: None
 ) -> None:
-    settings["model"] = BETTER
+    settings |= {"model": BETTER, "retrain__commit": True, "retrain__push": True}
+    (released / "work in progress").touch()
     retrain.retrain()
     line = journal()
     assert (line["outcome"], line["new_partitions"]) == ("promoted", ["2024-05"])
@@ -74,6 +87,13 @@ def test_a_new_partition_is_taken_in_and_a_better_model_promoted(
     assert (line["decision"]["event"], line["decision"]["version"]) == ("promoted", 2)
     assert arrive.listed()[-1] == "2024-05"
     assert project.bundle(2).exists()
+    # only what retraining writes is committed, and before the release, whose version names it
+    assert "not_committed" not in line
+    command = ["git", "log", "-1", "--format=%s", "--name-only"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert said[0] == "Retrain: new data: 2024-05"
+    assert set(filter(None, said[1:])) == set(retrain.RECORDED)
+    assert ("push", "--quiet") in calls
 
 
 def test_a_model_that_is_no_better_is_refused(
@@ -85,29 +105,17 @@ def test_a_model_that_is_no_better_is_refused(
     assert journal()["decision"]["rule"] == "min_gain"
 
 
-def test_drift_alone_is_a_reason(released: Path, calls: Calls, settings: dict[str, Any]) -> None:
-    settings |= {"retrain__arrive": "none", "model": BETTER}
-    traffic.answered("2024-05", lambda row: row | {"age": 99, "from": "web", "region": "1"})
-    retrain.retrain()
-    (reason,) = journal()["reasons"]
-    assert reason.startswith("drift: ")
-    assert journal()["outcome"] == "promoted"
-
-
-def test_a_step_that_fails_is_in_the_journal_and_the_next_run_goes_on(
+def test_drift_alone_is_a_reason_and_a_step_that_fails_is_in_the_journal(
     released: Path, calls: Calls, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(*arguments: str) -> None:
-        raise Refusal("`dvc repro` failed; its output above says where")
-
-    settings["model"] = BETTER
-    with monkeypatch.context() as patch:
-        patch.setattr(retrain, "dvc", failing)
-        with pytest.raises(Refusal):
-            retrain.retrain()
-    assert journal()["outcome"] == "failed"
-    assert journal()["error"] == "`dvc repro` failed; its output above says where"
-    assert retrain.retrain()["outcome"] == "promoted"
+    settings["retrain__arrive"] = "none"
+    traffic.answered("2024-05", lambda row: row | {"age": 99, "from": "web", "region": "1"})
+    monkeypatch.setattr(project, "run", failing(Refusal("`dvc repro` failed")))
+    with pytest.raises(Refusal):
+        retrain.retrain()
+    (reason,) = journal()["reasons"]
+    assert reason.startswith("drift: ")
+    assert (journal()["outcome"], journal()["error"]) == ("failed", "`dvc repro` failed")
 
 
 def test_what_an_interrupted_run_has_taken_in_is_still_a_reason(
@@ -116,7 +124,7 @@ def test_what_an_interrupted_run_has_taken_in_is_still_a_reason(
     settings["model"] = BETTER
 
     with monkeypatch.context() as patch:
-        patch.setattr(project, "run", failing_when_asked_for_all)
+        patch.setattr(project, "run", failing(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             retrain.retrain()
     assert (journal()["outcome"], journal()["error"]) == ("failed", "KeyboardInterrupt")
@@ -132,20 +140,3 @@ def test_a_second_run_at_the_same_time_is_told_to_come_back(
         retrain.retrain()
     assert busy.value.code == 75
     assert (calls, paths.JOURNAL.exists()) == ([], False)
-
-
-def test_only_what_retraining_writes_is_committed_before_the_release(
-    released: Path, calls: Calls, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{name}_NAME", "test")
-        monkeypatch.setenv(f"GIT_{name}_EMAIL", "test@localhost")
-    settings |= {"model": BETTER, "retrain__commit": True, "retrain__push": True}
-    (released / "work in progress").touch()
-    entry = retrain.retrain()
-    assert "not_committed" not in entry
-    command = ["git", "log", "-1", "--format=%s", "--name-only"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
-    assert said[0] == "Retrain: new data: 2024-05"
-    assert set(filter(None, said[1:])) == set(retrain.RECORDED)
-    assert ("push", "--quiet") in calls

@@ -40,6 +40,10 @@ def arrive(which: str) -> list[str]:
     if added:
         # As text, so that the comments of the file stay.
         lines = LIST.read_text(encoding="utf-8").splitlines()
+        if "partitions:" not in lines:
+            raise Refusal(
+                f"{LIST}: write `partitions:` on a line of its own, one name a line below"
+            )
         head = lines[: lines.index("partitions:") + 1]
         body = [f'  - "{name}"' for name in sorted({*known, *added})]
         files.write_text(LIST, "\n".join([*head, *body]) + "\n")

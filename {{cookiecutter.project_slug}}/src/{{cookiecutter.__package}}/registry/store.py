@@ -50,7 +50,8 @@ class Store:
             return str(found.experiment_id)
         local = paths.tracking_uri().startswith("sqlite:")
         place = (paths.VAR / "artifacts").as_uri() if local else None
-        return str(self.client.create_experiment(self.name, artifact_location=place))
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # how MLflow's pages show it
+        return str(self.client.create_experiment(self.name, place, kind))
 
     def run_of(self, fingerprint: str) -> str | None:
         """Id of the finished run that logged the model of this fingerprint."""

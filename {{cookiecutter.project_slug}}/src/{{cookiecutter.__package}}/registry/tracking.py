@@ -36,8 +36,11 @@ def track(store: Store, lineage: Lineage) -> str:
     from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 
     partitions = config.read("partitions", list[str])
-    with mlflow.start_run(experiment_id=store.experiment) as run:
-        mlflow.log_params({**flat({"model": lineage.parameters["model"]}), "data": partitions[-1]})
+    window = f"{partitions[0]} to {partitions[-1]}"
+    model = lineage.parameters["model"]
+    name = f"{model['name']}, data to {partitions[-1]}"
+    with mlflow.start_run(experiment_id=store.experiment, run_name=name) as run:
+        mlflow.log_params(flat({"model": model}) | {"partitions": window})
         mlflow.log_metrics(flat(files.read_json(paths.METRICS)))
         source = LocalArtifactDatasetSource(paths.RAW.resolve().as_uri())
         data = MetaDataset(source, f"{store.name}-raw", lineage.data_md5)  # type: ignore[abstract]
@@ -51,7 +54,6 @@ def track(store: Store, lineage: Lineage) -> str:
                 "git_commit": lineage.git_commit,
                 "dvc.data_md5": lineage.data_md5,
                 "dvc.model_md5": lineage.model_md5,
-                "partitions": f"{partitions[0]} to {partitions[-1]}",
                 # Last: a run without it was interrupted, and is logged again.
                 "fingerprint": lineage.fingerprint,
             }
