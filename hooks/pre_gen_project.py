@@ -22,8 +22,8 @@ def trouble() -> str | None:
             f"project_slug {SLUG!r} must be lower case letters a-z, digits and single hyphens, "
             "and start with a letter, for example flight-delays"
         )
-    if len(SLUG) > 50:
-        return f"project_slug {SLUG!r} is longer than 50 characters"
+    if len(SLUG) > 40:
+        return f"project_slug {SLUG!r} is longer than 40 characters"
     if keyword.iskeyword(package) or package in sys.stdlib_module_names or package in TOOLS:
         return (
             f"project_slug {SLUG!r} would make a Python package named {package!r}, "

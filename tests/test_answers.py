@@ -8,6 +8,8 @@ import pytest
 
 from demo.project import CommandFailed, bake
 
+LONGEST = 40
+
 REFUSED = {
     "spaces": ("project_slug", {"project_slug": "flight delays"}),
     "capitals": ("project_slug", {"project_slug": "Flight-Delays"}),
@@ -21,7 +23,7 @@ REFUSED = {
     "a module of Python": ("project_slug", {"project_slug": "json"}),
     "a module of Python with an underscore": ("project_slug", {"project_slug": "sre-parse"}),
     "the name of a tool": ("project_slug", {"project_slug": "mlflow"}),
-    "51 letters": ("project_slug", {"project_slug": "a" * 51}),
+    "a letter too many": ("project_slug", {"project_slug": "a" * (LONGEST + 1)}),
     "an accent in the derived slug": ("project_slug", {"project_name": "Vols retardés"}),
     "a blank name": ("project_name", {"project_name": " ", "project_slug": "ok"}),
     "an empty name": ("project_name", {"project_name": "", "project_slug": "ok"}),

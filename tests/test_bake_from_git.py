@@ -10,7 +10,7 @@ from demo.project import bake
 from .conftest import Lived, carried, git
 from .inside import borrowed, ran
 
-AWKWARD = "mein Projekt – 데이터 & it's"
+AWKWARD = "große Pläne, 데이터 & it's"
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_a_bake_into_a_folder_that_the_repository_ignores_makes_its_own(
     git(outer, "init", "--quiet")
     (outer / ".gitignore").write_text("/build/\n", encoding="utf-8")
 
-    inner = bake(outer / "build", template)
+    inner = bake(outer / "build/out", template)
 
     assert git(inner, "rev-parse", "--show-toplevel").strip() == str(inner)
     assert git(outer, "status", "--porcelain").split() == ["??", ".gitignore"]

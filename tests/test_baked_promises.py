@@ -125,12 +125,13 @@ def test_the_tree_in_the_readme_is_the_tree(baked: Path) -> None:
     made = {"var/", *outs(baked)}  # by running
     above = Path()
     for line in tree.strip().splitlines():
-        names = line.partition("<-")[0].split()
+        words = line.partition("<-")[0].split()
+        names = [word for word in words if word.endswith("/") or "." in word]
         depth = len(line) - len(line.lstrip())
         for name in names:
             place = baked / above / name if depth else baked / name
             assert place.exists() or name in made, f"README's tree names {name}"
-        if not depth:
+        if not depth and names:
             above = Path(names[-1])
 
 

@@ -23,7 +23,6 @@ def test_a_broken_stage_fails_the_demo_by_name(template: Path, tmp_path: Path) -
     shutil.copytree(template, broken)
     (stage,) = broken.glob("*/src/*/pipeline/ingest.py")
     text = stage.read_text(encoding="utf-8")
-    stage.write_text(f"{text}\n", encoding="utf-8")
     stage.write_text(
         text.replace('    """Write data/raw', '    raise Refusal("sabotage")\n    """')
     )
@@ -64,8 +63,12 @@ def test_a_failure_while_the_service_runs_stops_the_service(
         def steps(self) -> Iterator[tuple[str, Callable[[], Facts]]]:
             self.project = project
             yield "serve it", self.serve
-            self.seen["process"] = self.process
             yield "send traffic", self.replay
+
+        def serve(self) -> Facts:
+            facts = super().serve()
+            self.seen["process"] = self.process
+            return facts
 
     monkeypatch.setattr(demo.__main__, "Life", Short)
 

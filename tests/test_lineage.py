@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,4 +117,22 @@ def test_a_new_month_adds_one_file_to_the_remote_and_copies_none(life: Lived) ->
     remote = life.project.folder.parent / f"{life.project.folder.name}.dvc-remote"
     stored = {path.parent.name + path.name for path in remote.rglob("*") if path.is_file()}
     assert set(after.values()) <= stored
-    assert set(lock(life.project).values()) - {lock(life.project)["params.json"]} <= stored
+    in_git = git(life.project.folder, "ls-files").splitlines()  # params.json, schema.json
+    assert {md5 for path, md5 in lock(life.project).items() if path not in in_git} <= stored
+
+
+def test_the_commands_that_show_things_show_them(life: Lived, tmp_path: Path) -> None:
+    told = life.project.make("history").splitlines()
+    assert [line.split()[1:3] for line in told] == [
+        ["promoted", "v1"],
+        ["promoted", "v2"],
+        ["rolled_back", "v1"],
+    ]
+    shown = json.loads(life.project.run("dvc", "metrics", "show", "--json"))
+    assert shown[""]["data"]["reports/metrics.json"]["data"] == life.facts["retrain"]["metrics"]
+    life.project.run("dvc", "plots", "show", "--out", str(tmp_path / "plots"))
+    page = (tmp_path / "plots/index.html").read_text(encoding="utf-8")
+    for title in ("ROC", "precision and recall", "calibration", "confusion"):
+        assert f'"{title}"' in page
+    assert "false_positive_rate" in page
+    assert git(life.project.folder, "status", "--porcelain") == ""

@@ -12,7 +12,7 @@ def test_the_projects_own_tests_pass_and_are_many(life: Lived) -> None:
 
     (passed,) = re.findall(r"^(\d+) passed", said, re.MULTILINE)
     assert int(passed) > 50
-    assert not re.search(r"\b(failed|error|skipped|xfailed)\b", said.splitlines()[-1])
+    assert not re.search(r"\b(failed|errors?|xfailed)\b", said.splitlines()[-1])
     assert git(life.project.folder, "status", "--porcelain") == ""
 
 

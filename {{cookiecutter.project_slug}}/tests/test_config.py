@@ -9,7 +9,7 @@ from . import customers, project
 
 
 def check(**changes: object) -> config.Params:
-    return config.check(customers.params(**changes), config.Params, "conf/")
+    return config.composed(customers.params(**changes))
 
 
 def test_sections_are_read_as_types(empty: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_missing_value_is_named() -> None:
     params = customers.params()
     del params["data"]["roles"]["target"]
     with pytest.raises(Refusal, match="target"):
-        config.check(params, config.Params, "conf/")
+        config.composed(params)
 
 
 def test_a_column_name_that_a_request_cannot_hold_is_refused_before_training() -> None:

@@ -50,7 +50,7 @@ def append(path: Path, writer: int) -> None:
 
 def test_lines_of_several_processes_never_mix(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
-    spawn = get_context("fork")
+    spawn = get_context("spawn")
     writers = [spawn.Process(target=append, args=(path, writer)) for writer in range(3)]
     for process in writers:
         process.start()

@@ -36,6 +36,7 @@ def calls(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Calls:
             project.run("ingest", "validate")
 
     monkeypatch.setattr(retrain, "dvc", dvc)
+    monkeypatch.setattr(retrain, "stale", lambda: False)
     return asked
 
 
@@ -92,7 +93,7 @@ def test_a_new_partition_is_taken_in_and_a_better_model_promoted(
     command = ["git", "log", "-1", "--format=%s", "--name-only"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
     assert said[0] == "Retrain: new data: 2024-05"
-    assert set(filter(None, said[1:])) == set(retrain.RECORDED)
+    assert set(filter(None, said[1:])) == {"conf/arrived.yaml", paths.PARAMS.name, "dvc.lock"}
     assert ("push", "--quiet") in calls
 
 
@@ -101,20 +102,32 @@ def test_a_model_that_is_no_better_is_refused(
 ) -> None:
     settings |= {"retrain__arrive": "none", "gate__min_gain": 1.0, "model": BETTER}
     assert retrain.retrain(force=True)["outcome"] == "refused"
-    assert journal()["reasons"] == ["asked for by hand"]
+    assert journal()["reasons"][-1] == "asked for by hand"
     assert journal()["decision"]["rule"] == "min_gain"
 
 
-def test_drift_alone_is_a_reason_and_a_step_that_fails_is_in_the_journal(
-    released: Path, calls: Calls, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+def test_drift_without_anything_new_is_seen_and_changes_nothing(
+    released: Path, calls: Calls, settings: dict[str, Any]
 ) -> None:
+    # the pipeline is deterministic: the same data, configuration and code give the same model
     settings["retrain__arrive"] = "none"
+    traffic.answered("2024-05", lambda row: row | {"age": 99, "from": "web", "region": "1"})
+    assert retrain.retrain()["outcome"] == "nothing_to_do"
+    assert journal()["monitoring"]["status"] == "drift"
+    assert journal()["reasons"] == [f"drift: {journal()['monitoring']['reason']}"]
+    assert ("repro",) not in calls
+
+
+def test_drift_and_new_data_are_both_named_and_a_step_that_fails_is_in_the_journal(
+    released: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
     traffic.answered("2024-05", lambda row: row | {"age": 99, "from": "web", "region": "1"})
     monkeypatch.setattr(project, "run", failing(Refusal("`dvc repro` failed")))
     with pytest.raises(Refusal):
         retrain.retrain()
-    (reason,) = journal()["reasons"]
-    assert reason.startswith("drift: ")
+    new, drift = journal()["reasons"]
+    assert new == "new data: 2024-05"
+    assert drift.startswith("drift: ")
     assert (journal()["outcome"], journal()["error"]) == ("failed", "`dvc repro` failed")
 
 
@@ -129,7 +142,19 @@ def test_what_an_interrupted_run_has_taken_in_is_still_a_reason(
             retrain.retrain()
     assert (journal()["outcome"], journal()["error"]) == ("failed", "KeyboardInterrupt")
     settings["retrain__arrive"] = "none"
+    monkeypatch.setattr(retrain, "stale", lambda: True)
     assert retrain.retrain()["outcome"] == "promoted"
+    assert journal()["reasons"] == ["data, configuration or code have changed since the last run"]
+
+
+def test_a_model_that_was_not_judged_is_still_a_reason(
+    released: Path, calls: Calls, settings: dict[str, Any]
+) -> None:
+    settings |= {"retrain__arrive": "none", "model": BETTER}
+    project.write_params(**settings)
+    project.run()  # a run that was cut off before its release
+    assert retrain.retrain()["outcome"] == "promoted"
+    assert journal()["reasons"] == ["the evaluated model has not been judged yet"]
 
 
 def test_a_second_run_at_the_same_time_is_told_to_come_back(

@@ -1,5 +1,6 @@
 """`make arrive`: take new partitions over from the source, by naming them in conf/arrived.yaml."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from . import config, files, paths, source
 from .cli import Refusal, run
 
 LIST = Path("conf/arrived.yaml")
+ITEM = re.compile(r"\s*- *[\"']?(?P<name>[^\"'#]+?)[\"']?\s*(#.*)?$")
 
 
 def listed() -> list[str]:
@@ -19,6 +21,18 @@ def listed() -> list[str]:
 def pending() -> list[str]:
     """Partitions that have arrived and have not been ingested yet."""
     return [name for name in listed() if not (paths.RAW / f"{name}.parquet").exists()]
+
+
+def with_names(text: str, added: list[str]) -> str:
+    """The list's text with names added in their order; comments stay where they are."""
+    lines = text.splitlines()
+    if not any(line.split("#")[0].rstrip() == "partitions:" for line in lines):
+        raise Refusal(f"{LIST}: write `partitions:` on a line of its own, one name a line below")
+    for name in added:
+        items = {n: found["name"] for n, line in enumerate(lines) if (found := ITEM.match(line))}
+        later = [number for number, item in items.items() if item > name]
+        lines.insert(later[0] if later else max(items, default=len(lines) - 1) + 1, f'  - "{name}"')
+    return "\n".join(lines) + "\n"
 
 
 def arrive(which: str) -> list[str]:
@@ -38,15 +52,7 @@ def arrive(which: str) -> list[str]:
     else:
         added = [which] if which in new else []
     if added:
-        # As text, so that the comments of the file stay.
-        lines = LIST.read_text(encoding="utf-8").splitlines()
-        if "partitions:" not in lines:
-            raise Refusal(
-                f"{LIST}: write `partitions:` on a line of its own, one name a line below"
-            )
-        head = lines[: lines.index("partitions:") + 1]
-        body = [f'  - "{name}"' for name in sorted({*known, *added})]
-        files.write_text(LIST, "\n".join([*head, *body]) + "\n")
+        files.write_text(LIST, with_names(LIST.read_text(encoding="utf-8"), added))
     return added
 
 

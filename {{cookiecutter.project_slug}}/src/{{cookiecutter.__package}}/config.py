@@ -138,6 +138,24 @@ def check(params: object, type_: type[T], where: str) -> T:
         raise Refusal(f"{where}: {error}; mend it in conf/") from None
 
 
+def composed(params: object) -> Params:
+    """The whole configuration, checked also for what no single value can show."""
+    found = check(params, Params, "conf/")
+    roles = found.data.roles
+    names = (roles.key, roles.time, roles.target, *found.data.columns)
+    for name in names:
+        if not name.isprintable() or set(name) & set('"\\'):
+            raise Refusal(
+                f"conf/data/: the column name {name!r} holds a quote, a backslash or a control "
+                "character, which a request cannot hold; rename it in the source"
+            )
+    if len(set(names)) < len(names):
+        raise Refusal("conf/data/: a column has two roles, or is an input and has a role")
+    if unknown := sorted(set(found.data.segments) - set(found.data.columns)):
+        raise Refusal(f"conf/data/: no column is named {', '.join(unknown)}, as segments says")
+    return found
+
+
 def read(section: str, type_: type[T]) -> T:
     """A section of params.json, such as `split`, or one key of it, such as `data.target`.
 

@@ -24,9 +24,11 @@ def replay(partition: str, host: str, port: int) -> Counter[int]:
     with TemporaryDirectory() as folder:
         origin.fetch([partition], Path(folder))
         path = Path(folder) / f"{partition}.parquet"
-        columns = table.columns(path, [data.roles.key, data.roles.time, *data.columns])
-    columns[data.roles.time] = [moment.isoformat() for moment in columns[data.roles.time]]
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        inputs = table.canonical({name: column.type for name, column in data.columns.items()})
+        roles = ", ".join(f"{table.quoted(n)}::VARCHAR" for n in (data.roles.key, data.roles.time))
+        found = table.rows(f"SELECT {roles}, {inputs} FROM read_parquet(?)", path.as_posix())
+    names = (data.roles.key, data.roles.time, *data.columns)
+    rows = [dict(zip(names, row, strict=True)) for row in found]
     answered: Counter[int] = Counter()
     connection = http.client.HTTPConnection(host, port, timeout=60)
     for at in range(0, len(rows), BATCH):

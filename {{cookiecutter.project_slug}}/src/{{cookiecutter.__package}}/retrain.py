@@ -12,9 +12,9 @@ import msgspec
 
 from . import arrive, config, files, locks, paths
 from .cli import run
-from .dvc import dvc
+from .dvc import dvc, stale
 from .monitoring.drift import watch
-from .registry import history
+from .registry import history, lineage
 from .registry.release import release
 from .serving.champion import read_pointer
 
@@ -48,19 +48,23 @@ def _run(entry: dict[str, Any], force: bool) -> None:
     dvc("repro", "validate")  # brings the labels of what was predicted earlier, too
     if entry["new_partitions"]:
         reasons.append(f"new data: {', '.join(entry['new_partitions'])}")
-    if read_pointer(paths.BUNDLES) is None:
-        reasons.append("no champion yet")
-    else:
+    elif stale():
+        reasons.append("data, configuration or code have changed since the last run")
+    elif not history.judged(lineage.read().fingerprint):
+        reasons.append("the evaluated model has not been judged yet")
+    if force:
+        reasons.append("asked for by hand")
+    needed = bool(reasons) or not settings.only_when_needed
+    if read_pointer(paths.BUNDLES) is not None:
         seen = watch()
         entry["monitoring"] = msgspec.to_builtins(seen)
         print(f"monitoring: {seen.status} ({seen.reason})")
         if seen.status == "drift":
             reasons.append(f"drift: {seen.reason}")
-    if force:
-        reasons.append("asked for by hand")
-    if settings.only_when_needed and not reasons:
+    if not needed:
+        # The pipeline is deterministic: drift alone, without anything new, gives the same model.
         entry["outcome"] = "nothing_to_do"
-        print("no new data and no drift: nothing to do")
+        print("nothing new to learn from: nothing to do")
         return
     print(f"retraining: {'; '.join(reasons)}")
     dvc("repro")

@@ -1,6 +1,6 @@
 """Reading and writing Parquet through DuckDB, in bounded memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 def quoted(*names: str) -> str:
     """Column names as a SQL list, whatever characters they hold."""
     return ", ".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def as_number(name: str) -> str:
+    """A column as SQL of type DOUBLE, in which NaN is missing."""
+    return f"nullif({quoted(name)}::DOUBLE, 'NaN'::DOUBLE)"
+
+
+def canonical(kinds: Mapping[str, Kind]) -> str:
+    """Inputs as a SQL list in the form that models and requests know: numbers and text."""
+    return ", ".join(
+        f"{as_number(name) if kind == 'numeric' else quoted(name) + '::VARCHAR'} AS {quoted(name)}"
+        for name, kind in kinds.items()
+    )
 
 
 def rows(query: str, *values: object) -> list[tuple[Any, ...]]:

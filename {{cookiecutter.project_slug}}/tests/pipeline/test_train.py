@@ -1,10 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 import joblib
 import pytest
 from sklearn.exceptions import NotFittedError
 
 from {{ cookiecutter.__package }} import config, files, paths, table
+from {{ cookiecutter.__package }}.cli import Refusal
 from {{ cookiecutter.__package }}.pipeline import train
 
 from .. import customers, project
@@ -44,6 +46,22 @@ def test_categorical_columns_come_first() -> None:
     model = config.check(customers.MODELS["random_forest"], config.Model, "")
     encoders = train.build(model, {"n": "numeric", "c": "categorical"})["columns"].transformers
     assert [names for _, _, names in encoders] == [["c"], ["n"]]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "said"),
+    [
+        ({"_target_": "sklearn.nowhere.Tree"}, "sklearn.nowhere"),
+        ({"_target_": "sklearn.tree.NoTree"}, "NoTree"),
+        ({"_target_": "sklearn.tree.DecisionTreeClassifier", "dept": 3}, "dept"),
+        ({}, "cannot make"),
+    ],
+)
+def test_an_estimator_that_cannot_be_made_is_refused_by_name(
+    estimator: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(Refusal, match=said):
+        train.build(config.Model("x", "ordinal", estimator), {"n": "numeric"})
 
 
 def test_building_does_not_fit(evaluated: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from {{ cookiecutter.__package }} import files, paths
 from {{ cookiecutter.__package }}.registry import deploy, history
-from {{ cookiecutter.__package }}.registry.store import CHAMPION, PREVIOUS, Store, Version
+from {{ cookiecutter.__package }}.registry.store import Store, Version
 from {{ cookiecutter.__package }}.serving import bundle
 from {{ cookiecutter.__package }}.serving.champion import read_pointer
 
@@ -22,7 +22,7 @@ def test_a_deleted_bundle_is_fetched_from_the_registry(released: Path, store: St
     place = project.bundle(1)
     before = {path.name: path.read_bytes() for path in place.iterdir()}
     shutil.rmtree(place)
-    deploy.point(store, holder(store, CHAMPION))
+    deploy.point(store, holder(store, "champion"))
     assert {path.name: path.read_bytes() for path in place.iterdir()} == before
     assert bundle.Model(place).manifest.version == 1
     assert not list(paths.BUNDLES.glob(".*"))
@@ -30,14 +30,14 @@ def test_a_deleted_bundle_is_fetched_from_the_registry(released: Path, store: St
 
 def test_pointing_at_what_serves_already_changes_nothing(released: Path, store: Store) -> None:
     before = read_pointer(paths.BUNDLES)
-    deploy.point(store, holder(store, CHAMPION))
+    deploy.point(store, holder(store, "champion"))
     assert read_pointer(paths.BUNDLES) == before
 
 
 def test_a_broken_bundle_is_not_pointed_at(replaced: Path, store: Store) -> None:
     (project.bundle(1) / bundle.ARRAYS).write_bytes(b"broken")
     with pytest.raises(bundle.BadBundle, match="checksum"):
-        deploy.point(store, holder(store, PREVIOUS))
+        deploy.point(store, holder(store, "previous"))
     pointer = read_pointer(paths.BUNDLES)
     assert pointer
     assert pointer.bundle == project.bundle(2).name
@@ -47,7 +47,7 @@ def test_a_bundle_in_its_place_is_never_written_over(released: Path, store: Stor
     aside = paths.BUNDLES / ".aside"
     aside.mkdir()
     (aside / "new").touch()
-    assert deploy.settle(aside, holder(store, CHAMPION)) == project.bundle(1)
+    assert deploy.settle(aside, holder(store, "champion")) == project.bundle(1)
     assert not aside.exists()
     assert not (project.bundle(1) / "new").exists()
 

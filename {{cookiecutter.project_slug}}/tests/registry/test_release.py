@@ -13,7 +13,7 @@ from {{ cookiecutter.__package }}.cli import Busy, Refusal
 from {{ cookiecutter.__package }}.registry import deploy, lineage, portable
 from {{ cookiecutter.__package }}.registry import release as module
 from {{ cookiecutter.__package }}.registry.release import release
-from {{ cookiecutter.__package }}.registry.store import CHAMPION, PREVIOUS, Store, Version
+from {{ cookiecutter.__package }}.registry.store import Store, Version
 from {{ cookiecutter.__package }}.serving import bundle
 from {{ cookiecutter.__package }}.serving.champion import read_pointer
 
@@ -43,8 +43,8 @@ def last() -> dict[str, Any]:
 
 
 def test_the_first_release_is_champion_and_served(released: Path, store: Store) -> None:
-    champion = holder(store, CHAMPION)
-    assert (champion.number, store.holder(PREVIOUS)) == (1, None)
+    champion = holder(store, "champion")
+    assert (champion.number, store.holder("previous")) == (1, None)
     assert champion.fingerprint == lineage.read().fingerprint
     assert serving() == 1
     line = last()
@@ -54,7 +54,7 @@ def test_the_first_release_is_champion_and_served(released: Path, store: Store) 
 
 
 def test_its_run_says_what_it_was_made_from(released: Path, store: Store) -> None:
-    run = store.client.get_run(holder(store, CHAMPION).run_id)
+    run = store.client.get_run(holder(store, "champion").run_id)
     made, metrics = lineage.read(), files.read_json(paths.METRICS)
     assert run.info.status == "FINISHED"
     assert run.data.params["model.estimator.max_iter"] == "3"
@@ -65,13 +65,13 @@ def test_its_run_says_what_it_was_made_from(released: Path, store: Store) -> Non
     assert (data.dataset.digest, data.dataset.name) == (made.data_md5, "customers-raw")
     assert run.data.tags["git_commit"] == made.git_commit
     assert run.data.tags["dvc.model_md5"] == made.model_md5
-    assert run.data.tags["partitions"] == "2024-01 to 2024-04"
+    assert run.data.params["partitions"] == "2024-01 to 2024-04"
     version = store.client.get_model_version("customers", "1")
     assert version.tags["fingerprint"] == made.fingerprint
 
 
 def test_its_run_keeps_reports_picture_and_bundle(released: Path, store: Store) -> None:
-    run_id = holder(store, CHAMPION).run_id
+    run_id = holder(store, "champion").run_id
     found = {item.path for item in store.client.list_artifacts(run_id)}
     assert {"metrics.json", "segments.csv", "validation.json", "plots", "bundle"} <= found
     assert "evaluation.png" in found
@@ -85,7 +85,7 @@ def test_the_registered_model_answers_as_the_served_one(released: Path, store: S
     values = {name: [row[name] for row in rows] for name in names}
     served = bundle.Model(project.bundle(1)).predict_columns(values)
     frame = pd.DataFrame(values).astype(dict.fromkeys(customers.NUMERIC, float))
-    loaded = mlflow.pyfunc.load_model(f"models:/{store.name}@{CHAMPION}")
+    loaded = mlflow.pyfunc.load_model(f"models:/{store.name}@champion")
     assert np.abs(np.asarray(loaded.predict(frame))[:, 1] - served).max() <= 1e-12
 
 
@@ -97,7 +97,7 @@ def test_releasing_the_same_model_again_changes_nothing(released: Path, store: S
 
 
 def test_a_better_model_takes_over(replaced: Path, store: Store) -> None:
-    assert (holder(store, CHAMPION).number, holder(store, PREVIOUS).number) == (2, 1)
+    assert (holder(store, "champion").number, holder(store, "previous").number) == (2, 1)
     assert serving() == 2
     line = last()
     assert (line["event"], line["rule"], line["previous"]) == ("promoted", "min_gain", 1)
@@ -124,7 +124,7 @@ def test_a_first_model_no_better_than_the_baseline_is_refused(
 ) -> None:
     project.write_params(gate__min_skill=0.9)
     assert not release()
-    assert (store.holder(CHAMPION), read_pointer(paths.BUNDLES)) == (None, None)
+    assert (store.holder("champion"), read_pointer(paths.BUNDLES)) == (None, None)
     assert (last()["event"], last()["rule"]) == ("refused", "min_skill")
 
 
@@ -157,7 +157,7 @@ def test_a_portable_form_that_answers_otherwise_is_refused(
     monkeypatch.setattr(module, "export", skewed)
     with pytest.raises(Refusal, match="the portable form is not exact"):
         release()
-    assert store.holder(CHAMPION) is None
+    assert store.holder("champion") is None
 
 
 def test_only_one_release_runs_at_a_time(released: Path, elsewhere: Callable[[str], None]) -> None:

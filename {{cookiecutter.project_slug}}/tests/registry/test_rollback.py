@@ -7,7 +7,7 @@ from {{ cookiecutter.__package }} import files, paths
 from {{ cookiecutter.__package }}.cli import Busy, Refusal
 from {{ cookiecutter.__package }}.registry.release import release
 from {{ cookiecutter.__package }}.registry.rollback import rollback
-from {{ cookiecutter.__package }}.registry.store import CHAMPION, PREVIOUS, Store
+from {{ cookiecutter.__package }}.registry.store import Store
 from {{ cookiecutter.__package }}.serving.bundle import ARRAYS, BadBundle
 from {{ cookiecutter.__package }}.serving.champion import read_pointer
 
@@ -16,7 +16,7 @@ from .. import project
 
 def state(store: Store) -> tuple[int | None, int | None, str | None]:
     """Champion, previous, and the bundle the service follows."""
-    champion, previous = store.holder(CHAMPION), store.holder(PREVIOUS)
+    champion, previous = store.holder("champion"), store.holder("previous")
     pointer = read_pointer(paths.BUNDLES)
     return (
         champion.number if champion else None,
@@ -59,7 +59,7 @@ def test_rolling_back_twice_ends_where_it_began(replaced: Path, store: Store) ->
 def test_a_version_that_serves_again_is_no_longer_marked(replaced: Path, store: Store) -> None:
     rollback()
     assert release(force=True)
-    champion = store.holder(CHAMPION)
+    champion = store.holder("champion")
     assert champion
     assert not champion.rolled_back
 

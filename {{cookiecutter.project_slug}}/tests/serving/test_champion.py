@@ -7,7 +7,7 @@ import pytest
 
 from {{ cookiecutter.__package }} import files, paths
 from {{ cookiecutter.__package }}.serving.bundle import ARRAYS
-from {{ cookiecutter.__package }}.serving.champion import POINTER, Champion, read_pointer
+from {{ cookiecutter.__package }}.serving.champion import POINTER, Champion
 
 from .. import customers, project
 
@@ -33,7 +33,6 @@ def champion(replaced: Path) -> Champion:
 def test_before_the_first_release_there_is_no_model(tmp_path: Path) -> None:
     champion = Champion(tmp_path)
     champion.refresh()
-    assert read_pointer(tmp_path) is None
     assert (champion.model, champion.trouble) == (None, "no champion yet: run `make release`")
 
 

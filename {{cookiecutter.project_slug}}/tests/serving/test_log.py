@@ -36,7 +36,7 @@ def test_a_record_is_on_disk_when_append_returns(tmp_path: Path) -> None:
 
 def test_lines_of_several_processes_never_mix(tmp_path: Path) -> None:
     writers = [
-        get_context("fork").Process(target=append, args=(tmp_path, writer)) for writer in range(3)
+        get_context("spawn").Process(target=append, args=(tmp_path, writer)) for writer in range(3)
     ]
     for process in writers:
         process.start()

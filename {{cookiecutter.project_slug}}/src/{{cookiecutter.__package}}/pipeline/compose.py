@@ -13,6 +13,7 @@ from hydra import initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from .. import config, files, paths
 from ..cli import Refusal, run
@@ -27,7 +28,7 @@ def noted(folder: Path) -> list[str]:
 
 
 def compose(folder: Path, overrides: list[str]) -> dict[str, Any]:
-    """The composed configuration of a conf/ folder, checked against `config.Params`.
+    """The composed configuration of a conf/ folder, checked by `config.composed`.
 
     Raises `Refusal` when Hydra cannot compose it or a value has the wrong name or type.
     """
@@ -35,9 +36,9 @@ def compose(folder: Path, overrides: list[str]) -> dict[str, Any]:
         with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
             composed = hydra_compose("config", overrides)
         params = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise Refusal(f"conf/ does not compose: {' '.join(str(error).split())}") from None
-    config.check(params, config.Params, "conf/")
+    config.composed(params)
     return cast(dict[str, Any], params)
 
 

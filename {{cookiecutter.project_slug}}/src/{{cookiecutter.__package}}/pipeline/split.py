@@ -12,7 +12,10 @@ def sides(partitions: list[str], split: config.Split) -> tuple[list[str], list[s
             f"or no holdout out of {len(partitions)} partitions"
         )
     train = partitions[: -split.holdout_partitions]
-    return train[-(split.train_partitions or len(train)) :], partitions[-split.holdout_partitions :]
+    window = len(train) if split.train_partitions is None else split.train_partitions
+    if window < 1:
+        raise Refusal(f"conf/split/: train_partitions is {window}; 1 or more, or null for all")
+    return train[-window:], partitions[-split.holdout_partitions :]
 
 
 def main() -> None:
@@ -22,16 +25,11 @@ def main() -> None:
     split = config.read("split", config.Split)
     partitions = sorted(path.stem for path in paths.RAW.glob("*.parquet"))
     train, holdout = sides(partitions, split)
-    inputs = ", ".join(
-        f"{table.quoted(name)}::{'DOUBLE' if kind == 'numeric' else 'VARCHAR'} "
-        f"AS {table.quoted(name)}"
-        for name, kind in kinds.items()
-    )
     key, time, target = map(table.quoted, (roles.key, roles.time, roles.target))
     for side, path in ((train, paths.TRAIN), (holdout, paths.HOLDOUT)):
         sources = [(paths.RAW / f"{name}.parquet").as_posix() for name in side]
         count = table.write(
-            f"SELECT {key}, {time}, {inputs}, {target}::TINYINT AS {target} "
+            f"SELECT {key}, {time}, {table.canonical(kinds)}, {target}::TINYINT AS {target} "
             f"FROM read_parquet($1) WHERE {target} IS NOT NULL",
             path,
             sources,

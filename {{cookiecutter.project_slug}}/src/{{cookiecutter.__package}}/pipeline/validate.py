@@ -1,5 +1,6 @@
 """Stage 3: hold every raw partition to the schema before anything is learnt from it."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,27 +8,29 @@ from .. import config, files, paths, table
 from ..cli import Refusal, run
 
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
 
 
 def profile(path: Path, data: config.Data) -> dict[str, Any]:
-    """What one partition holds: rows, duplicates, unlabelled share, and each column's range."""
+    """What one partition holds: rows, duplicates, labels, and each column's missing and range."""
     source = path.as_posix()
     types = dict(row[:2] for row in table.rows("DESCRIBE SELECT * FROM read_parquet(?)", source))
-    absent = [
-        n
-        for n in (data.roles.key, data.roles.time, data.roles.target, *data.columns)
-        if n not in types
-    ]
+    roles = data.roles
+    absent = [n for n in (roles.key, roles.time, roles.target, *data.columns) if n not in types]
     if absent:
         return {"absent": absent}
-    key, target = table.quoted(data.roles.key), table.quoted(data.roles.target)
+    key, target = table.quoted(roles.key), table.quoted(roles.target)
+    label = f"TRY_CAST({target} AS DOUBLE)"
     measures = [
         f"count(*), count({key}) - count(DISTINCT {key}) + count(*) FILTER ({key} IS NULL)",
-        f"count(*) FILTER ({target} IS NULL), count(*) FILTER ({target} NOT IN (0, 1))",
+        f"count(*) FILTER ({target} IS NULL)",
+        f"count({target}) - count(*) FILTER ({label} IN (0, 1))",
     ]
-    for name in data.columns:
-        column = table.quoted(name)
-        measures.append(f"count(*) FILTER ({column} IS NULL), min({column}), max({column})")
+    for name, rule in data.columns.items():
+        number = rule.type == "numeric" and types[name].startswith(NUMBERS + UNSIGNED)
+        column = table.as_number(name) if number else table.quoted(name)
+        span = f"min({column}), max({column})" if number else "NULL, NULL"
+        measures.append(f"count(*) - count({column}), {span}")
     (found,) = table.rows(f"SELECT {', '.join(measures)} FROM read_parquet(?)", source)
     count, duplicates, unlabelled, mislabelled, *rest = found
     return {
@@ -68,13 +71,21 @@ def problems(found: dict[str, Any], data: config.Data) -> list[str]:
                 f"{column['missing'] / count:.1%} of {name!r} is missing, "
                 f"more than its limit {rule.missing:.1%}"
             )
-        if rule.type == "numeric" and not column["type"].startswith(NUMBERS):
+        if rule.type != "numeric":
+            continue
+        if not column["type"].startswith(NUMBERS + UNSIGNED):
             broken.append(f"{name!r} is {column['type']}, not numeric")
             continue
-        if rule.min is not None and column["min"] is not None and column["min"] < rule.min:
-            broken.append(f"{name!r} goes down to {column['min']}, below its min {rule.min:g}")
-        if rule.max is not None and column["max"] is not None and column["max"] > rule.max:
-            broken.append(f"{name!r} goes up to {column['max']}, above its max {rule.max:g}")
+        low, high = column["min"], column["max"]
+        if low is None:
+            continue
+        if not (math.isfinite(low) and math.isfinite(high)):
+            broken.append(f"{name!r} holds an infinity")
+            continue
+        if rule.min is not None and low < rule.min:
+            broken.append(f"{name!r} goes down to {low:g}, below its min {rule.min:g}")
+        if rule.max is not None and high > rule.max:
+            broken.append(f"{name!r} goes up to {high:g}, above its max {rule.max:g}")
     return broken
 
 

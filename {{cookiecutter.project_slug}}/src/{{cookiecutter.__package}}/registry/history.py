@@ -27,6 +27,11 @@ def record(event: str, version: int | None, fingerprint: str, reason: str, **mor
     files.append_line(paths.HISTORY, {"at": now(), "by": by, **line})
 
 
+def judged(fingerprint: str) -> bool:
+    """Whether the gate has promoted or refused the model of this fingerprint."""
+    return any(line["fingerprint"] == fingerprint for line in files.read_lines(paths.HISTORY))
+
+
 def main() -> None:
     """Print the history, oldest first."""
     lines = files.read_lines(paths.HISTORY)

@@ -41,12 +41,13 @@ def read() -> Lineage:
             raise Refusal(f"{path} is not the one that dvc.lock records: run `dvc repro` first")
     train = stages["train"]
     made_by = json.dumps([train[part] for part in ("deps", "params", "outs")], sort_keys=True)
-    changes = "+changes" if _git("status", "--porcelain", "--untracked-files=no") else ""
+    commit = _git("rev-parse", "HEAD")
+    changed = commit != "none" and _git("status", "--porcelain", "--untracked-files=no")
     return Lineage(
         fingerprint=hashlib.sha256(made_by.encode()).hexdigest(),
         data_md5=outs[paths.RAW.as_posix()],
         model_md5=outs[paths.MODEL.as_posix()],
-        git_commit=_git("rev-parse", "HEAD") + changes,
+        git_commit=f"{commit}+changes" if changed else commit,
         parameters=train["params"]["params.json"],
     )
 

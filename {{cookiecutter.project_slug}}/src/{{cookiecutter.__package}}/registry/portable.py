@@ -51,11 +51,15 @@ def export(pipeline: "Pipeline") -> Portable:
 
     Raises `Refusal` for an estimator that has none. The caller checks that answers agree.
     """
-    encoder = pipeline["columns"].named_transformers_["categorical"]
-    (_, _, categorical), (_, _, numeric) = pipeline["columns"].transformers_[:2]
+    from sklearn.preprocessing import OrdinalEncoder
+
+    steps = {name: (step, columns) for name, step, columns in pipeline["columns"].transformers_}
+    encoder, categorical = steps["categorical"]
+    numeric = steps["numeric"][1]
+    seen = encoder.categories_ if categorical else []
     vocabularies = {
         name: [value for value in values if isinstance(value, str)]
-        for name, values in zip(categorical, encoder.categories_, strict=True)
+        for name, values in zip(categorical, seen, strict=True)
     }
     names = [*categorical, *numeric]
     estimator = pipeline["estimator"]
@@ -63,6 +67,8 @@ def export(pipeline: "Pipeline") -> Portable:
     if kind == "LogisticRegression":
         meta, arrays = _linear(pipeline, vocabularies)
         return Portable("linear", meta | {"columns": len(names)}, arrays, names, vocabularies)
+    if categorical and not isinstance(encoder, OrdinalEncoder):
+        raise Refusal(f"conf/model/: {kind} with encoding one_hot has no portable form")
     if kind == "HistGradientBoostingClassifier":
         trees = list(_boosted_trees(estimator))
         meta = {"base": float(estimator._baseline_prediction.item()), "scale": 1.0}
@@ -83,20 +89,19 @@ def export(pipeline: "Pipeline") -> Portable:
 def _linear(
     pipeline: "Pipeline", vocabularies: dict[str, list[str]]
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    encoder = pipeline["columns"].named_transformers_["categorical"]
-    imputer, scaler = (step for _, step in pipeline["columns"].named_transformers_["numeric"].steps)
+    fitted = pipeline["columns"].named_transformers_
     coefficients = iter(pipeline["estimator"].coef_[0])
     arrays: dict[str, NDArray[Any]] = {}
-    for i, (vocabulary, seen) in enumerate(
-        zip(vocabularies.values(), encoder.categories_, strict=True)
-    ):
-        weights = [next(coefficients) for _ in seen]
+    seen = fitted["categorical"].categories_ if vocabularies else []
+    for i, (vocabulary, values) in enumerate(zip(vocabularies.values(), seen, strict=True)):
+        weights = [next(coefficients) for _ in values]
         # Missing is the last category seen, or it counts nothing, as an unseen value does.
         arrays[f"weights_{i}"] = np.array([*weights, 0.0, 0.0][: len(vocabulary) + 2])
-    numbers = zip(imputer.statistics_, scaler.mean_, scaler.scale_, coefficients, strict=True)
-    for i, (fill, mean, scale, weight) in enumerate(numbers, start=len(vocabularies)):
-        arrays[f"scaling_{i}"] = np.array([fill, mean, scale])
-        arrays[f"weights_{i}"] = np.array([weight])
+    for at, weight in enumerate(coefficients):
+        imputer, scaler = (step for _, step in fitted["numeric"].steps)
+        scaling = (imputer.statistics_[at], scaler.mean_[at], scaler.scale_[at])
+        arrays[f"scaling_{at + len(vocabularies)}"] = np.array(scaling)
+        arrays[f"weights_{at + len(vocabularies)}"] = np.array([weight])
     return {"base": float(pipeline["estimator"].intercept_[0])}, arrays
 
 

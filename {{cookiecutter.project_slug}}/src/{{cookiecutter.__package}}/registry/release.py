@@ -18,7 +18,7 @@ from ..serving import bundle
 from . import card, deploy, history, lineage, tracking
 from .gate import Verdict, judge
 from .portable import export
-from .store import CHAMPION, Store, Version
+from .store import BUNDLE, CHAMPION, Store, Version
 
 REFUSED = 3  # exit code of a release that the gate has refused
 
@@ -33,8 +33,12 @@ def release(force: bool = False) -> bool:
         store = Store(config.read("name", str))
         champion = store.holder(CHAMPION)
         known = store.version_of(made.fingerprint)
+        if champion:
+            deploy.point(store, champion)  # also on a machine that has not served it before
         if champion and known and champion.number == known.number:
-            deploy.point(store, champion)
+            if not history.judged(made.fingerprint):
+                reason = "completed a release that was interrupted"
+                history.record("promoted", champion.number, made.fingerprint, reason)
             print(f"version {champion.number} is this model already")
             return True
         if known and known.rolled_back and not force:
@@ -80,7 +84,7 @@ def _decide(
     manifest = msgspec.structs.replace(manifest, version=known.number, run_id=run_id, files=sums)
     deploy.write_manifest(aside, manifest)
     folder = deploy.settle(aside, known)
-    tracking.log_folder(folder, run_id, "bundle")
+    tracking.log_folder(folder, run_id, BUNDLE)
     store.crown(known, champion)
     deploy.point(store, known)
     history.record(

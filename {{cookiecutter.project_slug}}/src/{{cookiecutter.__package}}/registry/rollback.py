@@ -2,8 +2,9 @@
 
 from .. import config, locks
 from ..cli import Refusal, run
+from ..serving import bundle
 from . import deploy, history
-from .store import CHAMPION, PREVIOUS, Store, Version
+from .store import CHAMPION, PREVIOUS, ROLLED_BACK, Store, Version
 
 
 def rollback() -> Version:
@@ -16,7 +17,8 @@ def rollback() -> Version:
         champion, previous = store.holder(CHAMPION), store.holder(PREVIOUS)
         if champion is None or previous is None:
             raise Refusal("there is no previous champion to go back to; `make history` shows why")
-        store.mark(champion, "rolled_back", history.now())
+        bundle.Model(deploy.ensure(store, previous))  # sound, or nothing is changed
+        store.mark(champion, ROLLED_BACK, history.now())
         store.crown(previous, champion)
         deploy.point(store, previous)
         reason = f"from version {champion.number} back to version {previous.number}"

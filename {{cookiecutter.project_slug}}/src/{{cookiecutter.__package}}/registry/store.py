@@ -5,6 +5,7 @@ MLflow takes seconds to import, so it is imported where it is used.
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-CHAMPION, PREVIOUS = "champion", "previous"
-BUNDLE = "bundle"  # artifact folder of a run, and folder name of a downloaded bundle
+CHAMPION, PREVIOUS = "champion", "previous"  # aliases
+ROLLED_BACK = "rolled_back"  # tag of a version, with the time
+BUNDLE = "bundle"  # folder among the artifacts of a run
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -35,6 +37,7 @@ class Store:
     def __init__(self, name: str) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("DO_NOT_TRACK", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # its progress is not ours to tell
         import mlflow
 
@@ -99,19 +102,18 @@ class Store:
         if old is not None:
             self.client.set_registered_model_alias(self.name, PREVIOUS, str(old.number))
         self.client.set_registered_model_alias(self.name, CHAMPION, str(version.number))
+        if version.rolled_back:
+            self.client.delete_model_version_tag(self.name, str(version.number), ROLLED_BACK)
 
     def mark(self, version: Version, tag: str, value: str) -> None:
         """Set a tag of a version."""
         self.client.set_model_version_tag(self.name, str(version.number), tag, value)
 
     def fetch_bundle(self, version: Version, folder: Path) -> None:
-        """Download the bundle of a version into a new folder."""
-        folder.mkdir(parents=True)
-        for item in self.client.list_artifacts(version.run_id, BUNDLE):
-            self.client.download_artifacts(version.run_id, item.path, str(folder))
-        for path in (folder / BUNDLE).iterdir():
-            path.rename(folder / path.name)
-        (folder / BUNDLE).rmdir()
+        """Download the bundle of a version into a folder that does not exist yet."""
+        with TemporaryDirectory(dir=folder.parent) as scratch:
+            found = self.client.download_artifacts(version.run_id, BUNDLE, scratch)
+            Path(found).rename(folder)
 
 
 def _version(found: "ModelVersion") -> Version:
@@ -120,5 +122,5 @@ def _version(found: "ModelVersion") -> Version:
         number=int(found.version),
         fingerprint=tags.get("fingerprint", ""),
         run_id=str(found.run_id),
-        rolled_back=tags.get("rolled_back", ""),
+        rolled_back=tags.get(ROLLED_BACK, ""),
     )

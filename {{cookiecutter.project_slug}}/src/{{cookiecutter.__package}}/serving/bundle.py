@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ..cli import Refusal
 from .predictor import FORMS, Floats
 from .schema import Column, Schema
 
@@ -49,7 +50,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, str]
 
 
-class BadBundle(Exception):
+class BadBundle(Refusal):
     """A bundle that must not serve, and why."""
 
 

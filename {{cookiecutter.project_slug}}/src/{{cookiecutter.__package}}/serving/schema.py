@@ -118,7 +118,7 @@ def _explained(text: str) -> BadRequest:
             f"column `{named['name']}` is unknown; /openapi.json lists the columns",
             _place(path, named["name"]),
         )
-    where = path.rpartition(".")[2]
+    where = path.partition(".")[2]  # what follows the number of the row
     return BadRequest(f"column `{where}`: {what}" if where else f"the body: {what}", _place(path))
 
 
