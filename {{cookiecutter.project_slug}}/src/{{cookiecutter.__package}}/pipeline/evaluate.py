@@ -48,16 +48,17 @@ def curves(
             labels, probabilities, n_bins=evaluate.calibration_bins, strategy="quantile"
         )
         calibration += [(name, *point) for point in zip(predicted, observed, strict=True)]
-    predicted_label = (series["model"] >= evaluate.threshold).astype(int)
-    for actual in (0, 1):
-        for label in (0, 1):
-            count = int(((labels == actual) & (predicted_label == label)).sum())
-            confusion.append((actual, label, count))
+        answers = (probabilities >= evaluate.threshold).astype(int)
+        confusion += [
+            (name, actual, answer, int(((labels == actual) & (answers == answer)).sum()))
+            for actual in (0, 1)
+            for answer in (0, 1)
+        ]
     return {
         "roc": (["series", "false_positive_rate", "true_positive_rate"], roc),
         "precision_recall": (["series", "recall", "precision"], precision_recall),
         "calibration": (["series", "predicted", "observed"], calibration),
-        "confusion": (["actual", "predicted", "rows"], confusion),
+        "confusion": (["series", "actual", "predicted", "rows"], confusion),
     }
 
 

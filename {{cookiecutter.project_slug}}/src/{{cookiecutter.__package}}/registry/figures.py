@@ -38,9 +38,10 @@ def draw(plots: Path) -> "Figure":
 
 def _confusion(panel: Any, path: Path) -> None:
     counts = [[0, 0], [0, 0]]
-    for row in _read(path)[1]:
-        actual, predicted, rows = map(int, row)
-        counts[actual][predicted] = rows
+    for series, *row in _read(path)[1]:
+        if series == "model":
+            actual, predicted, rows = map(int, row)
+            counts[actual][predicted] = rows
     panel.imshow(counts, cmap="Blues")
     strongest = max(map(max, counts))
     for actual in (0, 1):
