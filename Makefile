@@ -3,8 +3,8 @@
 .PHONY: help demo test test-full lint lock bench
 
 PYTHON ?= python3
-TOOLS := $(CURDIR)/.tools
-export PATH := $(TOOLS)/bin:$(PATH)
+TOOLS := .tools
+export PATH := $(CURDIR)/$(TOOLS)/bin:$(PATH)
 # Behind a company's proxy only the system knows the proxy's certificate.
 export UV_SYSTEM_CERTS ?= true
 # Without cached bytecode every stage would start three times slower.
@@ -15,7 +15,7 @@ help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 $(TOOLS)/.ready: locks/tools.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "error: Python 3.11 to 3.13 is needed; name one: make PYTHON=python3.12 ...")'
 	@echo "bringing the tools into .tools ..."
 	@$(PYTHON) -m venv $(TOOLS)
 	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/tools.txt

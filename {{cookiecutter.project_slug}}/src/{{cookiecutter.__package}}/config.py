@@ -1,7 +1,7 @@
 """The composed configuration, `params.json`, as types: one class for each group of `conf/`."""
 
 import json
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -9,6 +9,7 @@ from . import paths
 from .cli import Refusal
 
 T = TypeVar("T")
+Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Group(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,8 +56,8 @@ class Data(Group):
 class Split(Group):
     """How many of the newest partitions judge, and how many before them train (null: all)."""
 
-    holdout_partitions: int
-    train_partitions: int | None = None
+    holdout_partitions: Positive
+    train_partitions: Positive | None = None
 
 
 class Model(Group):
@@ -71,7 +72,7 @@ class Evaluate(Group):
     """Where a probability becomes label 1, and how fine the calibration curve is."""
 
     threshold: float
-    calibration_bins: int
+    calibration_bins: Positive
 
 
 Metric = Literal["log_loss", "brier", "roc_auc", "average_precision"]
@@ -90,17 +91,17 @@ class Gate(Group):
 class Serving(Group):
     """Limits of the prediction service."""
 
-    max_body_bytes: int
-    max_rows: int
-    poll_seconds: float
+    max_body_bytes: Positive
+    max_rows: Positive
+    poll_seconds: Annotated[float, msgspec.Meta(ge=0.01)]
 
 
 class Monitoring(Group):
     """When logged traffic counts as drift."""
 
     window_days: float
-    min_rows: int
-    sample_rows: int
+    min_rows: Positive
+    sample_rows: Positive
     drift_share: float
 
 
@@ -118,7 +119,7 @@ class Params(Group):
 
     name: str
     seed: int
-    threads: int
+    threads: Positive
     partitions: list[str]
     data: Data
     split: Split
@@ -163,8 +164,11 @@ def read(section: str, type_: type[T]) -> T:
     """
     if not (paths.PARAMS.exists() and paths.SCHEMA.exists()):
         raise Refusal("params.json is not here: run `dvc repro compose` in the project folder")
-    found = json.loads(paths.PARAMS.read_text(encoding="utf-8"))
-    found["data"]["columns"] = json.loads(paths.SCHEMA.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(paths.PARAMS.read_text(encoding="utf-8"))
+        found["data"]["columns"] = json.loads(paths.SCHEMA.read_text(encoding="utf-8"))
+    except (ValueError, LookupError, TypeError):
+        raise Refusal("params.json is broken: run `dvc repro --force compose`") from None
     for name in section.split("."):
         if name not in found:
             raise Refusal(f"params.json has no {section!r}: run `dvc repro compose`")

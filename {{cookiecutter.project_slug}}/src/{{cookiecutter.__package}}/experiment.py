@@ -7,8 +7,8 @@ The overrides are noted in conf/overrides.yaml, because params.json is composed 
 import json
 import sys
 
-from . import config, files, paths
-from .cli import run
+from . import config, files, locks, paths
+from .cli import Refusal, run
 from .dvc import dvc
 from .pipeline.compose import CONF, compose
 from .registry import lineage, tracking
@@ -27,10 +27,29 @@ def note(overrides: list[str]) -> None:
         NOTE.unlink(missing_ok=True)
 
 
+def attempt(overrides: list[str]) -> None:
+    """Run the pipeline with the overrides; where it fails, the note is again what it was."""
+    before = NOTE.read_text(encoding="utf-8") if NOTE.exists() else None
+    note(overrides)
+    try:
+        dvc("repro")
+    except Refusal:
+        if before is None:
+            NOTE.unlink(missing_ok=True)
+        else:
+            files.write_text(NOTE, before)
+        raise
+
+
 def main() -> None:
     """Note the overrides, run the pipeline, track the run and print its metrics."""
-    note(sys.argv[1:])
-    dvc("repro")
+    with locks.exclusive("retrain"):  # never between a retraining's pipeline and its release
+        attempt(sys.argv[1:])
+        report()
+
+
+def report() -> None:
+    """Track the workspace's model and print its metrics beside the champion's."""
     store = Store(config.read("name", str))
     run_id = tracking.track(store, lineage.read())
     champion = store.holder(CHAMPION)

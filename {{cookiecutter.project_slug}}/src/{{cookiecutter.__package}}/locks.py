@@ -17,4 +17,4 @@ def exclusive(name: str, wait: float = 0) -> Iterator[None]:
         with FileLock(paths.VAR / f"{name}.lock", timeout=wait):
             yield
     except Timeout:
-        raise Busy(f"another {name} is running; nothing was done") from None
+        raise Busy(f"another process holds the lock {name}; nothing was done") from None

@@ -2,14 +2,13 @@
 
 import http.client
 import json
-import os
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from . import config, source, table
+from . import address, config, source, table
 from .cli import Refusal, run
 
 BATCH = 100  # rows a request
@@ -37,7 +36,7 @@ def replay(partition: str, host: str, port: int) -> Counter[int]:
             connection.request("POST", "/predict", json.dumps(batch))
             response = connection.getresponse()
             reply = json.loads(response.read())
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise Refusal(f"no answer from {host}:{port} ({error}): run `make serve`") from None
         if response.status != 200:
             raise Refusal(f"row {at} and following: {reply['error']}")
@@ -49,10 +48,10 @@ def replay(partition: str, host: str, port: int) -> Counter[int]:
 def main() -> None:
     """Replay the partition named on the command line to SERVE_HOST and SERVE_PORT."""
     if len(sys.argv) != 2:
-        raise Refusal("name the partition to replay: make replay MONTH=2013-07")
-    host, port = os.environ.get("SERVE_HOST", "127.0.0.1"), os.environ.get("SERVE_PORT", "8000")
+        raise Refusal("name the partition to replay: make replay MONTH=...")
+    host, port = address.service()
     began = time.perf_counter()
-    answered = replay(sys.argv[1], host, int(port))
+    answered = replay(sys.argv[1], host, port)
     rate = answered.total() / (time.perf_counter() - began)
     versions = ", ".join(f"{rows} by version {version}" for version, rows in answered.items())
     print(f"{answered.total()} rows of {sys.argv[1]} answered: {versions} ({rate:,.0f} rows/s)")

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from . import arrive, config, files, locks, paths
-from .cli import run
+from .cli import Refusal, run
 from .dvc import dvc, stale
 from .monitoring.drift import watch
+from .pipeline.compose import CONF, noted
 from .registry import history, lineage
 from .registry.release import release
 from .serving.champion import read_pointer
@@ -39,16 +40,19 @@ def retrain(force: bool = False) -> dict[str, Any]:
 
 
 def _run(entry: dict[str, Any], force: bool) -> None:
+    if noted(CONF):
+        raise Refusal("conf/overrides.yaml holds an experiment; `make exp` alone removes it")
     dvc("repro", "compose")
     settings = config.read("retrain", config.Retrain)
-    if settings.arrive != "none" and not (settings.arrive == "next" and arrive.pending()):
+    behind = stale()
+    if settings.arrive != "none" and not behind:  # one step after the other
         arrive.arrive(settings.arrive)
     entry["new_partitions"] = arrive.pending()
     reasons: list[str] = entry["reasons"]
     dvc("repro", "validate")  # brings the labels of what was predicted earlier, too
     if entry["new_partitions"]:
         reasons.append(f"new data: {', '.join(entry['new_partitions'])}")
-    elif stale():
+    elif behind:
         reasons.append("data, configuration or code have changed since the last run")
     elif not history.judged(lineage.read().fingerprint):
         reasons.append("the evaluated model has not been judged yet")
@@ -87,7 +91,7 @@ def _record(entry: dict[str, Any], settings: config.Retrain) -> None:
             done = subprocess.run(
                 ["git", *command, "--", *RECORDED], capture_output=True, text=True, check=False
             )
-        if done.returncode:
+        if done.returncode and "nothing" not in done.stdout:
             said = (done.stderr or done.stdout).strip().splitlines()
             entry["not_committed"] = said[-1] if said else "git commit failed"
             print(f"not committed to git: {entry['not_committed']}")

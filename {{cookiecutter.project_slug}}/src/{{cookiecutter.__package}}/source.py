@@ -23,5 +23,5 @@ def load(name: str) -> Source:
     """The source module of that name; `Refusal` when there is none."""
     try:
         return cast(Source, import_module(name))
-    except ModuleNotFoundError as error:
+    except (ImportError, ValueError) as error:
         raise Refusal(f"data.source in conf/data/: cannot import {name!r} ({error})") from None

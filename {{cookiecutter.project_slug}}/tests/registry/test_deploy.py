@@ -34,13 +34,33 @@ def test_pointing_at_what_serves_already_changes_nothing(released: Path, store: 
     assert read_pointer(paths.BUNDLES) == before
 
 
-def test_a_broken_bundle_is_not_pointed_at(replaced: Path, store: Store) -> None:
+def test_a_bundle_that_is_broken_everywhere_is_not_pointed_at(
+    replaced: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project.bundle(1) / bundle.ARRAYS).write_bytes(b"broken")
-    with pytest.raises(bundle.BadBundle, match="checksum"):
+    monkeypatch.setattr(store, "fetch_bundle", lambda version, folder: folder.mkdir())
+    with pytest.raises(bundle.BadBundle, match=r"bundle\.json"):
         deploy.point(store, holder(store, "previous"))
     pointer = read_pointer(paths.BUNDLES)
     assert pointer
     assert pointer.bundle == project.bundle(2).name
+
+
+def test_a_bundle_damaged_here_is_fetched_again(replaced: Path, store: Store) -> None:
+    (project.bundle(1) / bundle.ARRAYS).write_bytes(b"broken")
+    deploy.point(store, holder(store, "previous"))
+    pointer = read_pointer(paths.BUNDLES)
+    assert pointer
+    assert pointer.bundle == project.bundle(1).name
+    assert bundle.Model(project.bundle(1)).manifest.version == 1
+
+
+def test_a_broken_pointer_is_written_anew(released: Path, store: Store) -> None:
+    (paths.BUNDLES / "champion.json").write_text("{")
+    deploy.point(store, holder(store, "champion"))
+    pointer = read_pointer(paths.BUNDLES)
+    assert pointer
+    assert pointer.bundle == project.bundle(1).name
 
 
 def test_a_bundle_in_its_place_is_never_written_over(released: Path, store: Store) -> None:

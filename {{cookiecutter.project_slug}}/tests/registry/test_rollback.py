@@ -50,10 +50,11 @@ def test_force_lets_a_version_back_in(replaced: Path, store: Store) -> None:
     assert state(store) == (2, 1, "v2")
 
 
-def test_rolling_back_twice_ends_where_it_began(replaced: Path, store: Store) -> None:
+def test_a_second_rollback_does_not_let_the_first_back_in(replaced: Path, store: Store) -> None:
     rollback()
-    rollback()
-    assert state(store) == (2, 1, "v2")
+    with pytest.raises(Refusal, match="2, was rolled back itself"):
+        rollback()
+    assert state(store) == (1, 2, "v1")
 
 
 def test_a_version_that_serves_again_is_no_longer_marked(replaced: Path, store: Store) -> None:
@@ -71,8 +72,11 @@ def test_without_a_previous_champion_there_is_nothing_to_go_back_to(released: Pa
     assert paths.HISTORY.read_text() == before
 
 
-def test_a_broken_bundle_is_not_gone_back_to(replaced: Path, store: Store) -> None:
+def test_a_bundle_broken_everywhere_is_not_gone_back_to(
+    replaced: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project.bundle(1) / ARRAYS).write_bytes(b"")
+    monkeypatch.setattr(Store, "fetch_bundle", lambda self, version, folder: folder.mkdir())
     with pytest.raises((Refusal, BadBundle)):
         rollback()
     assert state(store) == (2, 1, "v2")

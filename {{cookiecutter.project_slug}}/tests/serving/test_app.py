@@ -82,8 +82,9 @@ def test_what_cannot_be_answered_says_why_and_where(
     assert logged() == []
 
 
-def test_a_body_that_is_not_json_is_refused(client: TestClient) -> None:
-    answer = client.post("/predict", content=b"hello")
+@pytest.mark.parametrize("body", [b"hello", b"", b'{"from": "U\xff"}', b"[" * 100_000])
+def test_a_body_that_is_not_json_is_refused(body: bytes, client: TestClient) -> None:
+    answer = client.post("/predict", content=body[:20_000])
     assert answer.status_code == 400
     assert answer.json()["error"].startswith("the body is not JSON")
 
@@ -119,10 +120,11 @@ def test_an_answer_is_in_the_log_with_its_row(client: TestClient) -> None:
 
 def test_what_cannot_be_logged_is_not_answered(client: TestClient) -> None:
     shutil.rmtree(paths.PREDICTIONS)
+    paths.PREDICTIONS.touch()
     answer = client.post("/predict", json=ROW)
     assert answer.status_code == 503
     assert answer.json()["error"].startswith("the prediction could not be logged")
-    paths.PREDICTIONS.mkdir()
+    paths.PREDICTIONS.unlink()
     assert client.post("/predict", json=ROW).status_code == 200
 
 
@@ -131,7 +133,7 @@ def test_health_and_model_tell_what_serves(client: TestClient) -> None:
     assert client.get("/health/ready").json() == {"status": "ready"}
     model, manifest = client.get("/model").json(), Model(project.bundle(1)).manifest
     assert (model["name"], model["version"], model["trouble"]) == ("customers", 1, None)
-    assert model["partitions"] == customers.PARAMS["partitions"]
+    assert model["trained_on"] + model["judged_on"] == customers.PARAMS["partitions"]
     assert model["metrics"] == manifest.metrics
     assert (model["run_id"], model["data_md5"]) == (manifest.run_id, manifest.data_md5)
 

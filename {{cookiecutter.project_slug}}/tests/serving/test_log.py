@@ -57,11 +57,21 @@ def test_lines_of_several_logs_of_one_process_never_mix(tmp_path: Path) -> None:
 def test_a_disk_that_refuses_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = PredictionLog(tmp_path / "log")
     (tmp_path / "log").rmdir()
-    with pytest.raises(OSError, match="No such file"):
+    (tmp_path / "log").touch()
+    with pytest.raises(OSError, match="File exists"):
         log.append([record(1)])
-    (tmp_path / "log").mkdir()
+    (tmp_path / "log").unlink()
     log.append([record(2)])
     assert [line["id"] for line in lines(tmp_path / "log")] == ["1-2"]
+
+
+def test_a_file_removed_under_the_service_is_begun_again(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path)
+    log.append([record(1)])
+    for path in tmp_path.iterdir():
+        path.unlink()
+    log.append([record(2)])
+    assert [line["id"] for line in lines(tmp_path)] == ["1-2"]
 
 
 def test_a_write_cut_short_raises_and_leaves_the_next_line_whole(

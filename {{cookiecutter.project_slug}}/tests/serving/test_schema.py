@@ -26,7 +26,7 @@ def encode(value: Any) -> list[list[float]]:
 def refused(body: bytes) -> tuple[str, str | None]:
     with pytest.raises(BadRequest) as refusal:
         SCHEMA.decode(body)
-    return refusal.value.message, refusal.value.field
+    return refusal.value.args[0], refusal.value.field
 
 
 def test_one_row_and_many_are_read_alike() -> None:

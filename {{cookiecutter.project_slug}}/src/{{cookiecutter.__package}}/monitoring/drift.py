@@ -172,8 +172,8 @@ def main() -> int:
     if summary.labelled_rows:
         print(f"labels have arrived for {summary.labelled_rows} rows:")
         for name, value in summary.performance.items():
-            released = summary.reference_performance[name]
-            print(f"  {name:<18} {value:.4f}   at release {released:.4f}")
+            released = summary.reference_performance.get(name)
+            print(f"  {name:<18} {value:.4f}   at release {released or float('nan'):.4f}")
     else:
         print("no labels have arrived for these rows yet")
     if summary.report:

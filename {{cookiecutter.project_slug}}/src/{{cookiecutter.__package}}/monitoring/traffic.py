@@ -31,7 +31,8 @@ class Traffic:
             "since": since.isoformat(),
         }
         self._logged = any(paths.PREDICTIONS.glob("*.jsonl"))
-        self._where = f'FROM {LOG} WHERE version = $version AND "at" >= $since::TIMESTAMPTZ'
+        self._ours = f"FROM {LOG} WHERE version = $version"
+        self._where = f'{self._ours} AND "at" >= $since::TIMESTAMPTZ'
 
     def count(self) -> int:
         """How many rows were answered."""
@@ -58,16 +59,18 @@ class Traffic:
     def labelled(self) -> list[tuple[int, float]]:
         """Label and probability of each answered row whose label has arrived since.
 
-        Joined by the key; of a row asked for twice the last answer counts.
+        Joined by the key, however old the answer: labels come late. Of a row asked for twice the
+        last answer counts.
         """
         if not self._logged or not any(paths.RAW.glob("*.parquet")):
             return []
         key, target = table.quoted(self._manifest.key), table.quoted(self._manifest.target)
         values = {**self._values, "raw": (paths.RAW / "*.parquet").as_posix()}
+        del values["since"]
         with duckdb.connect() as connection:
             return connection.execute(
                 f"WITH answered AS (SELECT {_field(self._manifest.key)} AS key, "
-                f'arg_max(probability, "at") AS probability {self._where} GROUP BY 1) '
+                f'arg_max(probability, "at") AS probability {self._ours} GROUP BY 1) '
                 f"SELECT {target}::INTEGER, probability FROM answered "
                 f"JOIN read_parquet($raw) AS raw ON raw.{key}::VARCHAR = answered.key "
                 f"WHERE {target} IS NOT NULL",

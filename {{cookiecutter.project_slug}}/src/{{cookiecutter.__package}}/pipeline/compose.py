@@ -27,14 +27,16 @@ def noted(folder: Path) -> list[str]:
     return list(OmegaConf.load(note)) if note.exists() else []
 
 
-def compose(folder: Path, overrides: list[str]) -> dict[str, Any]:
+def compose(folder: Path, overrides: list[str] | None = None) -> dict[str, Any]:
     """The composed configuration of a conf/ folder, checked by `config.composed`.
+
+    Without overrides those that `make exp` has written down count.
 
     Raises `Refusal` when Hydra cannot compose it or a value has the wrong name or type.
     """
     try:
         with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
-            composed = hydra_compose("config", overrides)
+            composed = hydra_compose("config", noted(folder) if overrides is None else overrides)
         params = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise Refusal(f"conf/ does not compose: {' '.join(str(error).split())}") from None
@@ -44,7 +46,7 @@ def compose(folder: Path, overrides: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     """Write params.json and schema.json."""
-    params = compose(CONF, noted(CONF))
+    params = compose(CONF)
     files.write_json(paths.SCHEMA, params["data"].pop("columns"))
     files.write_json(paths.PARAMS, params)
 

@@ -66,7 +66,10 @@ def main() -> None:
     pipeline = build(model, kinds)
     # A fixed number: gradients are summed by thread, so another one gives another model.
     with threadpool_limits(config.read("threads", int)):
-        pipeline.fit(train[list(kinds)], train[roles.target])
+        try:
+            pipeline.fit(train[list(kinds)], train[roles.target])
+        except (TypeError, ValueError) as error:
+            raise Refusal(f"{model.name} cannot be fitted: {error}") from None
     with files.replacing(paths.MODEL) as aside:
         joblib.dump(pipeline, aside)
     print(f"{model.name} fitted on {len(train)} rows")

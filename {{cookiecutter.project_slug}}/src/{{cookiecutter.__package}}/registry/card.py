@@ -4,12 +4,13 @@ import csv
 from typing import Any
 
 from .. import config, files, paths
+from ..serving.bundle import Manifest
 from .gate import Verdict
 from .lineage import Lineage
 
 
 def render(
-    name: str, data: config.Data, partitions: list[str], lineage: Lineage, verdict: Verdict
+    name: str, data: config.Data, manifest: Manifest, lineage: Lineage, verdict: Verdict
 ) -> str:
     """The card as Markdown."""
     commit, _, changed = lineage.git_commit.partition("+")
@@ -26,11 +27,12 @@ def render(
         f"# {name}",
         f"Fingerprint `{lineage.fingerprint[:16]}`. {data.intended_use}",
         "## What it was made from",
-        f"- Data: partitions {partitions[0]} to {partitions[-1]}, DVC hash `{lineage.data_md5}`.\n"
+        f"- Trained on {span(manifest.trained_on)}, judged on {span(manifest.judged_on)}.\n"
+        f"- DVC hash of the data: `{lineage.data_md5}`.\n"
         f"- Model: {lineage.parameters['model']['estimator']['_target_']}.\n"
         f"- Code: git commit `{commit}`{', with changes not committed' if changed else ''}.",
         "## What it is worth",
-        f"{metrics['rows']:,} labelled rows of the newest partition, never seen in training; "
+        f"{metrics['rows']:,} labelled rows of {span(manifest.judged_on)}, never seen in training; "
         f"{metrics['rate']:.1%} have label 1. The baseline always answers the training rate.",
         _table(("metric", "model", "baseline"), rows),
         f"Gate: {verdict.reason} (rule `{verdict.rule}`).",
@@ -51,6 +53,11 @@ def render(
         f"{', once the changes that were not committed are made again' if changed else ''}.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def span(partitions: list[str]) -> str:
+    """The first and the last of some partitions."""
+    return partitions[0] if len(partitions) == 1 else f"{partitions[0]} to {partitions[-1]}"
 
 
 def _segment(segment: str, rows: list[dict[str, str]]) -> str:

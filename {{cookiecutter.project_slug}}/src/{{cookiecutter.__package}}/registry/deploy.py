@@ -62,12 +62,15 @@ def settle(aside: Path, version: Version) -> Path:
 
 
 def ensure(store: Store, version: Version) -> Path:
-    """Folder of a version's bundle, downloaded from the registry when this machine lacks it."""
+    """Folder of a version's bundle; one that is missing or damaged is downloaded again."""
     target = place(version)
-    if not target.exists():
+    try:
+        bundle.Model(target)
+    except bundle.BadBundle:
         aside = paths.BUNDLES / f".fetched-{os.getpid()}"
         shutil.rmtree(aside, ignore_errors=True)
         store.fetch_bundle(version, aside)
+        shutil.rmtree(target, ignore_errors=True)
         settle(aside, version)
     return target
 
@@ -76,7 +79,10 @@ def point(store: Store, version: Version) -> None:
     """Make the service serve a version, after its bundle has passed the service's own checks."""
     target = ensure(store, version)
     bundle.Model(target)
-    pointer = read_pointer(paths.BUNDLES)
+    try:
+        pointer = read_pointer(paths.BUNDLES)
+    except bundle.BadBundle:
+        pointer = None
     if pointer is None or pointer.bundle != target.name:
         pointer = Pointer(target.name, now())
         files.write_text(paths.BUNDLES / POINTER, msgspec.json.encode(pointer).decode() + "\n")

@@ -8,13 +8,17 @@ from typing import Any
 
 import msgspec
 from omegaconf import OmegaConf
+from yaml import YAMLError
 
 from .. import files, paths
 from ..cli import Refusal
 
+# What a commit must hold to make the model again.
+MADE_BY = ("conf", "src", "locks", "dvc.yaml", "dvc.lock", "params.json", "schema.json")
+
 
 class Lineage(msgspec.Struct, frozen=True):
-    """`fingerprint` is the SHA-256 of everything that made the model, and of the model itself."""
+    """`fingerprint` is the SHA-256 of the model, of all that made it and of how it is served."""
 
     fingerprint: str
     data_md5: str
@@ -31,18 +35,26 @@ def read() -> Lineage:
     lock = Path("dvc.lock")
     if not lock.exists():
         raise Refusal("dvc.lock is not here: run `dvc repro` first")
-    recorded: Any = OmegaConf.to_container(OmegaConf.load(lock))
-    stages = recorded["stages"]
-    if missing := {"ingest", "split", "train", "evaluate"} - set(stages):
+    try:
+        recorded: Any = OmegaConf.to_container(OmegaConf.load(lock))
+        stages = recorded["stages"]
+    except (YAMLError, KeyError, TypeError):
+        raise Refusal(
+            "dvc.lock is broken: restore it with git, or remove it and run `dvc repro`"
+        ) from None
+    if missing := {"ingest", "validate", "split", "train", "evaluate"} - set(stages):
         raise Refusal(f"dvc.lock has no stage {', '.join(sorted(missing))}: run `dvc repro` first")
     outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
     for path in (paths.MODEL, paths.HOLDOUT, paths.METRICS):
         if not path.exists() or files.digest(path, "md5") != outs[path.as_posix()]:
             raise Refusal(f"{path} is not the one that dvc.lock records: run `dvc repro` first")
     train = stages["train"]
-    made_by = json.dumps([train[part] for part in ("deps", "params", "outs")], sort_keys=True)
+    # The service also takes the columns, the roles and the threshold from the configuration.
+    deps = {dep["path"]: dep["md5"] for dep in stages["validate"]["deps"]}
+    settings = [deps[paths.SCHEMA.as_posix()], stages["evaluate"]["params"]]
+    made_by = json.dumps([train["deps"], train["params"], train["outs"], settings], sort_keys=True)
     commit = _git("rev-parse", "HEAD")
-    changed = commit != "none" and _git("status", "--porcelain", "--untracked-files=no")
+    changed = commit != "none" and _git("status", "--porcelain", "--", *MADE_BY)
     return Lineage(
         fingerprint=hashlib.sha256(made_by.encode()).hexdigest(),
         data_md5=outs[paths.RAW.as_posix()],

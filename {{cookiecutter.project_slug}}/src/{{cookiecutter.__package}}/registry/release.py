@@ -14,6 +14,8 @@ import numpy as np
 
 from .. import config, files, locks, paths, scores, table
 from ..cli import Refusal, run
+from ..dvc import stale
+from ..pipeline.split import sides
 from ..serving import bundle
 from . import card, deploy, history, lineage, tracking
 from .gate import Verdict, judge
@@ -37,7 +39,7 @@ def release(force: bool = False) -> bool:
             deploy.point(store, champion)  # also on a machine that has not served it before
         if champion and known and champion.number == known.number:
             if not history.judged(made.fingerprint):
-                reason = "completed a release that was interrupted"
+                reason = "found as champion in the registry"
                 history.record("promoted", champion.number, made.fingerprint, reason)
             print(f"version {champion.number} is this model already")
             return True
@@ -67,7 +69,7 @@ def _decide(
     data = config.read("data", config.Data)
     pipeline = joblib.load(paths.MODEL)
     manifest = build(store.name, data, made, pipeline, aside)
-    verdict = compare(store, data, aside, champion)
+    verdict = compare(store, data, made, aside, champion)
     print(f"gate: {verdict.reason}")
     run_id = tracking.track(store, made)
     if not verdict.promoted:
@@ -77,8 +79,7 @@ def _decide(
     if known is None:
         source = tracking.log_model(pipeline, data, run_id)
         known = store.register(source, run_id, {"fingerprint": made.fingerprint})
-    partitions = config.read("partitions", list[str])
-    text = card.render(f"{store.name}, version {known.number}", data, partitions, made, verdict)
+    text = card.render(f"{store.name}, version {known.number}", data, manifest, made, verdict)
     (aside / bundle.CARD).write_text(text, encoding="utf-8")
     sums = manifest.files | {bundle.CARD: files.digest(aside / bundle.CARD)}
     manifest = msgspec.structs.replace(manifest, version=known.number, run_id=run_id, files=sums)
@@ -106,6 +107,7 @@ def build(
 
     Raises `Refusal` when a probability differs by more than `bundle.TOLERANCE` or a label flips.
     """
+    trained_on, judged_on = partitions()
     evaluate = config.read("evaluate", config.Evaluate)
     monitoring = config.read("monitoring", config.Monitoring)
     portable = export(pipeline)
@@ -131,7 +133,9 @@ def build(
             fingerprint=made.fingerprint,
             created=history.now(),
             data_md5=made.data_md5,
-            partitions=config.read("partitions", list[str]),
+            model_md5=made.model_md5,
+            trained_on=trained_on,
+            judged_on=judged_on,
             metrics=files.read_json(paths.METRICS)["model"],
             form=portable.form,
             meta=portable.meta,
@@ -159,26 +163,67 @@ def build(
     return manifest
 
 
-def compare(store: Store, data: config.Data, challenger: Path, champion: Version | None) -> Verdict:
-    """Score challenger, champion and baseline on the same holdout, and judge."""
-    rows = table.columns(paths.HOLDOUT, [*data.columns, data.roles.target])
+def partitions() -> tuple[list[str], list[str]]:
+    """Names of the partitions that trained the model, and of those that judge it."""
+    split = config.read("split", config.Split)
+    return sides(config.read("partitions", list[str]), split)
+
+
+def compare(
+    store: Store,
+    data: config.Data,
+    made: lineage.Lineage,
+    challenger: Path,
+    champion: Version | None,
+) -> Verdict:
+    """Score challenger, champion and baseline on the same rows of the holdout, and judge.
+
+    Partitions that the champion was trained on are left out; `Refusal` when none remains.
+    """
+    old = bundle.Model(deploy.ensure(store, champion)) if champion else None
+    if old and (gone := {column.name for column in old.schema.columns} - set(data.columns)):
+        # The table has changed under the champion: it could not answer today's rows at all.
+        print(f"the champion needs {', '.join(sorted(gone))}, gone from the data: judged as first")
+        old = None
+    known = old.manifest.trained_on if old else []
+    judged_on = partitions()[1]
+    fair = [name for name in judged_on if name not in known]
+    if not fair:
+        raise Refusal(
+            f"the champion was trained on the whole holdout ({', '.join(judged_on)}), "
+            "so the two cannot be compared: `make arrive` takes newer data in"
+        )
+    rows = holdout_rows(data, fair)
     labels = np.array(rows[data.roles.target])
-    baseline = files.read_json(paths.METRICS)["baseline"]
-    found = [scores.score(labels, bundle.Model(challenger).predict_columns(rows))]
-    if champion is not None:
-        old = bundle.Model(deploy.ensure(store, champion))
-        if missing := sorted({column.name for column in old.schema.columns} - set(rows)):
-            # The table has changed under the champion: it could not answer today's rows at all.
-            print(f"the champion needs {', '.join(missing)}, gone from the data: judged as first")
-        else:
-            found.append(scores.score(labels, old.predict_columns(rows)))
-    return judge(
-        config.read("gate", config.Gate), found[0], found[1] if found[1:] else None, baseline
+    target = table.quoted(data.roles.target)
+    query = f"SELECT avg({target}) FROM read_parquet(?)"
+    ((rate,),) = table.rows(query, paths.TRAIN.as_posix())
+    scored = scores.score(labels, bundle.Model(challenger).predict_columns(rows))
+    baseline = scores.score(labels, np.full(len(labels), rate))
+    theirs = scores.score(labels, old.predict_columns(rows)) if old else None
+    if old and old.manifest.model_md5 == made.model_md5:
+        reason = "the champion's own model with other settings"
+        return Verdict(True, "same_model", reason, scored, theirs, baseline)
+    return judge(config.read("gate", config.Gate), scored, theirs, baseline)
+
+
+def holdout_rows(data: config.Data, names: list[str]) -> dict[str, list[Any]]:
+    """Inputs and target of the labelled rows of some partitions, as the split stage writes them."""
+    kinds = {name: column.type for name, column in data.columns.items()}
+    target = table.quoted(data.roles.target)
+    found = table.rows(
+        f"SELECT {table.canonical(kinds)}, {target}::TINYINT FROM read_parquet(?) "
+        f"WHERE {target} IS NOT NULL",
+        [(paths.RAW / f"{name}.parquet").as_posix() for name in names],
     )
+    columns = map(list, zip(*found, strict=True))
+    return dict(zip((*kinds, data.roles.target), columns, strict=True))
 
 
 def main() -> int:
     """Exit code 0 when the model is champion, 3 when it was refused."""
+    if stale():
+        raise Refusal("conf/, data or code have changed since the last run: run `dvc repro` first")
     return 0 if release(force="--force" in sys.argv[1:]) else REFUSED
 
 

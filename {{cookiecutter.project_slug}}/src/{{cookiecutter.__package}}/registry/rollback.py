@@ -17,6 +17,11 @@ def rollback() -> Version:
         champion, previous = store.holder(CHAMPION), store.holder(PREVIOUS)
         if champion is None or previous is None:
             raise Refusal("there is no previous champion to go back to; `make history` shows why")
+        if previous.number == champion.number or previous.rolled_back:
+            raise Refusal(
+                f"the version before, {previous.number}, was rolled back itself; "
+                "`make release FORCE=1` lets a model back in"
+            )
         bundle.Model(deploy.ensure(store, previous))  # sound, or nothing is changed
         store.mark(champion, ROLLED_BACK, history.now())
         store.crown(previous, champion)

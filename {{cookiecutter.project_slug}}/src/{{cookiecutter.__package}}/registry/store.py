@@ -45,8 +45,11 @@ class Store:
         mlflow.set_tracking_uri(paths.tracking_uri())
         # Two processes that open a new SQLite registry at once break it for good.
         with locks.exclusive("registry", wait=120):
-            self.client: MlflowClient = mlflow.MlflowClient()
-            self.experiment: str = self._experiment()
+            try:
+                self.client: MlflowClient = mlflow.MlflowClient()
+                self.experiment: str = self._experiment()
+            except mlflow.MlflowException as error:
+                raise Refusal(f"the registry at {paths.tracking_uri()}: {error}") from None
 
     def _experiment(self) -> str:
         if found := self.client.get_experiment_by_name(self.name):
@@ -111,6 +114,7 @@ class Store:
 
     def fetch_bundle(self, version: Version, folder: Path) -> None:
         """Download the bundle of a version into a folder that does not exist yet."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent) as scratch:
             found = self.client.download_artifacts(version.run_id, BUNDLE, scratch)
             Path(found).rename(folder)

@@ -98,10 +98,10 @@ def log_model(pipeline: "Pipeline", data: config.Data, run_id: str) -> str:
 
 
 def _trusted(pipeline: "Pipeline") -> list[str]:
-    """Types of scikit-learn itself that skops does not know; anything else stays untrusted."""
+    """Types that scikit-learn's own models hold and skops does not know; others stay untrusted."""
     from skops.io import dumps, get_untrusted_types
 
-    allowed = ("sklearn.", "functools.partial")
+    allowed = ("sklearn.", "functools.partial", "numpy.dtype")
     return [name for name in get_untrusted_types(data=dumps(pipeline)) if name.startswith(allowed)]
 
 

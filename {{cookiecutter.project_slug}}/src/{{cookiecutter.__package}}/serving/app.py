@@ -111,7 +111,16 @@ def create_app(bundles: Path, predictions: Path, limits: Limits) -> FastAPI:
     async def model() -> dict[str, Any]:
         """Which model answers: version, run, training data, metrics and since when."""
         manifest = serving().manifest
-        names = ("name", "version", "run_id", "fingerprint", "created", "data_md5", "partitions")
+        names = (
+            "name",
+            "version",
+            "run_id",
+            "fingerprint",
+            "created",
+            "data_md5",
+            "trained_on",
+            "judged_on",
+        )
         return {name: getattr(manifest, name) for name in names} | {
             "metrics": manifest.metrics,
             "since": champion.since,

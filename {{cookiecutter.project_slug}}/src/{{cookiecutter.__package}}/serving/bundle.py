@@ -37,7 +37,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fingerprint: str
     created: str
     data_md5: str
-    partitions: list[str]
+    model_md5: str
+    trained_on: list[str]
+    judged_on: list[str]
     metrics: dict[str, float]
     form: str
     meta: dict[str, Any]

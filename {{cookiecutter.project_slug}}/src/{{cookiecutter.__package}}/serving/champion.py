@@ -21,11 +21,13 @@ class Pointer(msgspec.Struct, frozen=True):
 
 
 def read_pointer(bundles: Path) -> Pointer | None:
-    """The pointer of a bundle folder; None before the first promotion."""
+    """The pointer of a bundle folder; None before the first promotion, `BadBundle` if broken."""
     try:
         return msgspec.json.decode((bundles / POINTER).read_bytes(), type=Pointer)
     except FileNotFoundError:
         return None
+    except msgspec.MsgspecError as error:
+        raise BadBundle(f"{POINTER} is broken ({error}); `make release` writes it anew") from None
 
 
 class Champion:
@@ -44,17 +46,19 @@ class Champion:
             pointer = read_pointer(self._bundles)
             if pointer is None or pointer == self._seen:
                 return
-            self._seen = pointer
             model = Model(self._bundles / pointer.bundle)
-        except (BadBundle, OSError, msgspec.MsgspecError) as error:
-            self._trouble(f"refused a new champion, the old one goes on: {error}")
+        except (BadBundle, OSError) as error:
+            self._trouble(str(error))
         except Exception as error:  # a broken bundle may fail in any way; the service must not
-            self._trouble(f"refused a new champion, the old one goes on: {error!r}")
+            self._trouble(repr(error))
         else:
+            self._seen = pointer
             self.model, self.since, self.trouble = model, pointer.since, ""
             log.info("serving version %s (%s)", model.manifest.version, pointer.bundle)
 
-    def _trouble(self, reason: str) -> None:
+    def _trouble(self, error: str) -> None:
+        goes_on = "the old one goes on" if self.model else "none is loaded"
+        reason = f"refused a new champion, {goes_on}: {error}"
         if reason != self.trouble:
             log.error(reason)
         self.trouble = reason

@@ -37,8 +37,9 @@ class PredictionLog:
     def append(self, records: Sequence[Record]) -> None:
         """Write the records; raises OSError when the disk refuses them."""
         day = datetime.now(UTC).strftime("%Y-%m-%d")
-        if day != self._day:
+        if day != self._day or not os.fstat(self._descriptor).st_nlink:  # removed under us
             self.close()
+            self._folder.mkdir(parents=True, exist_ok=True)
             path = self._folder / f"{day}.{os.getpid()}.jsonl"
             self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             self._day = day

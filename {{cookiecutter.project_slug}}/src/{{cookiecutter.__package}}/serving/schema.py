@@ -28,7 +28,6 @@ class BadRequest(Exception):
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
         self.field = field
 
 
@@ -70,7 +69,7 @@ class Schema:
             found = self._decoder.decode(body)
         except msgspec.ValidationError as error:
             raise _explained(str(error)) from None
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             _refuse_nan(body)
             raise BadRequest(f"the body is not JSON: {error}") from None
         return found if isinstance(found, list) else [found]
