@@ -55,8 +55,8 @@ def summary(facts: dict[str, Any], seconds: dict[str, float]) -> str:
 
 def main() -> int:
     """Run every step; 1 and the name of the step when one fails."""
-    for number in (signal.SIGTERM, signal.SIGHUP):  # so that the service is stopped then, too
-        signal.signal(number, lambda which, _: sys.exit(128 + which))
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # so that the service is stopped then, too
+        signal.signal(ending, lambda which, _: sys.exit(128 + which))
     life = Life(OUTPUT, show)
     steps = list(life.steps())
     facts: dict[str, Any] = {}

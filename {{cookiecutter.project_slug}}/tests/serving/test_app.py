@@ -82,9 +82,9 @@ def test_what_cannot_be_answered_says_why_and_where(
     assert logged() == []
 
 
-@pytest.mark.parametrize("body", [b"hello", b"", b'{"from": "U\xff"}', b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"hello", b"", b'{"from": "U\xff"}'])
 def test_a_body_that_is_not_json_is_refused(body: bytes, client: TestClient) -> None:
-    answer = client.post("/predict", content=body[:20_000])
+    answer = client.post("/predict", content=body)
     assert answer.status_code == 400
     assert answer.json()["error"].startswith("the body is not JSON")
 
