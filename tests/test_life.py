@@ -175,7 +175,7 @@ def test_one_server_process_served_version_1_then_2_then_1(life: Lived) -> None:
         for facts in (life.facts["predict"], swapped, back)
     ]
     assert told[0] == told[2] != told[1]
-    assert swapped["model"]["partitions"][-1] == "2013-07"
+    assert swapped["model"]["judged_on"] == ["2013-07"]
     assert back["model"]["run_id"] == life.facts["serve"]["model"]["run_id"]
     said = (life.project.folder / "var/serve.log").read_text(encoding="utf-8")
     assert re.findall(r"serving version (\d+)", said) == ["1", "2", "1"]
