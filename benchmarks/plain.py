@@ -60,7 +60,8 @@ def main(package: str, tracking: str) -> None:
     """Read, fit, score, log."""
     params = json.loads(Path("params.json").read_text(encoding="utf-8"))
     estimator = {k: v for k, v in params["model"]["estimator"].items() if k != "_target_"}
-    kinds = {name: column["type"] for name, column in params["data"]["columns"].items()}
+    columns = json.loads(Path("schema.json").read_text(encoding="utf-8"))
+    kinds = {name: column["type"] for name, column in columns.items()}
     categorical = [name for name, kind in kinds.items() if kind == "categorical"]
     numeric = [name for name, kind in kinds.items() if kind == "numeric"]
     table = read(package)
