@@ -36,7 +36,7 @@ TOP = [
 MAY_BE_EMPTY = ("__init__.py", "py.typed", ".gitkeep")
 FOREIGN = {
     "a registry's host": r"\b(?:ghcr|docker|quay|gcr|azurecr)\.io\b|\bamazonaws\.com\b",
-    "an index's address": r"\b(?:pypi\.org|pythonhosted\.org)\b|--(?:extra-)?index-url",
+    "an index's address": r"\bpy(?:pi|thonhosted)\.org\b|--(?:extra-)?index-url",
     "a home folder": r"/home/|/Users/|/root/|\$HOME|~/|[A-Z]:\\",
     "an absolute path": r"(?<![\w./:}-])/(?:work|tmp|opt|usr(?!/bin/env)|etc|mnt|srv)\b",
     "a peer": r"(?i)\b(?:fmind|kiselyov|databricks|zenml|kedro|bikes|drivendata)",
