@@ -61,24 +61,25 @@ def settle(aside: Path, version: Version) -> Path:
     return target
 
 
-def ensure(store: Store, version: Version) -> Path:
-    """Folder of a version's bundle; one that is missing or damaged is downloaded again."""
+def ensure(store: Store, version: Version) -> bundle.Model:
+    """A version's checked bundle; one that is missing or damaged is downloaded again.
+
+    Raises `BadBundle` when the registry's copy is damaged, too.
+    """
     target = place(version)
     try:
-        bundle.Model(target)
+        return bundle.Model(target)
     except bundle.BadBundle:
         aside = paths.BUNDLES / f".fetched-{os.getpid()}"
         shutil.rmtree(aside, ignore_errors=True)
         store.fetch_bundle(version, aside)
         shutil.rmtree(target, ignore_errors=True)
-        settle(aside, version)
-    return target
+        return bundle.Model(settle(aside, version))
 
 
 def point(store: Store, version: Version) -> None:
     """Make the service serve a version, after its bundle has passed the service's own checks."""
-    target = ensure(store, version)
-    bundle.Model(target)
+    target = ensure(store, version).folder
     try:
         pointer = read_pointer(paths.BUNDLES)
     except bundle.BadBundle:

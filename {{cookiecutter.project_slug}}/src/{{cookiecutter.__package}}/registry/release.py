@@ -180,7 +180,7 @@ def compare(
 
     Partitions that the champion was trained on are left out; `Refusal` when none remains.
     """
-    old = bundle.Model(deploy.ensure(store, champion)) if champion else None
+    old = deploy.ensure(store, champion) if champion else None
     if old and (gone := {column.name for column in old.schema.columns} - set(data.columns)):
         # The table has changed under the champion: it could not answer today's rows at all.
         print(f"the champion needs {', '.join(sorted(gone))}, gone from the data: judged as first")

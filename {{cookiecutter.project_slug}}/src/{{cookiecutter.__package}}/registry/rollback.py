@@ -2,7 +2,6 @@
 
 from .. import config, locks
 from ..cli import Refusal, run
-from ..serving import bundle
 from . import deploy, history
 from .store import CHAMPION, PREVIOUS, ROLLED_BACK, Store, Version
 
@@ -22,7 +21,7 @@ def rollback() -> Version:
                 f"the version before, {previous.number}, was rolled back itself; "
                 "`make release FORCE=1` lets a model back in"
             )
-        bundle.Model(deploy.ensure(store, previous))  # sound, or nothing is changed
+        deploy.ensure(store, previous)  # sound, or nothing is changed
         store.mark(champion, ROLLED_BACK, history.now())
         store.crown(previous, champion)
         deploy.point(store, previous)
