@@ -57,7 +57,15 @@ PARAMS: dict[str, Any] = {
         "guard_metric": "roc_auc",
         "max_guard_loss": 0.01,
     },
-    "serving": {"max_body_bytes": 100000, "max_rows": 1000, "poll_seconds": 0.01},
+    "serving": {
+        "max_body_bytes": 100000,
+        "max_rows": 1000,
+        "max_concurrent": 64,
+        "request_seconds": 10,
+        "poll_seconds": 0.01,
+        "log_max_bytes": 1000000,
+        "on_log_failure": "fail_closed",
+    },
     "monitoring": {"window_days": 30, "min_rows": 100, "sample_rows": 500, "drift_share": 0.5},
     "retrain": {"arrive": "next", "only_when_needed": True, "commit": False, "push": False},
 }

@@ -88,12 +88,19 @@ class Gate(Group):
     max_guard_loss: float
 
 
+Seconds = Annotated[float, msgspec.Meta(ge=0.01)]
+
+
 class Serving(Group):
-    """Limits of the prediction service."""
+    """Limits of the prediction service, and what it does when its log cannot be written."""
 
     max_body_bytes: Positive
     max_rows: Positive
-    poll_seconds: Annotated[float, msgspec.Meta(ge=0.01)]
+    max_concurrent: Positive
+    request_seconds: Seconds
+    poll_seconds: Seconds
+    log_max_bytes: Positive
+    on_log_failure: Literal["fail_closed", "fail_open"]
 
 
 class Monitoring(Group):

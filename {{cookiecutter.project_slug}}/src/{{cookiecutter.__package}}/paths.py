@@ -23,6 +23,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 VAR = Path(os.environ.get("VAR_DIR") or PROJECT / "var").resolve()
 BUNDLES = VAR / "bundles"
 PREDICTIONS = VAR / "predictions"
+FEEDBACK = VAR / "feedback"
 MONITORING = VAR / "monitoring"
 HISTORY = VAR / "history.jsonl"
 JOURNAL = VAR / "journal.jsonl"

@@ -33,7 +33,7 @@ def replay(partition: str, host: str, port: int) -> Counter[int]:
     for at in range(0, len(rows), BATCH):
         batch = rows[at : at + BATCH]
         try:
-            connection.request("POST", "/predict", json.dumps(batch))
+            connection.request("POST", "/predict", json.dumps(batch), address.authorization())
             response = connection.getresponse()
             reply = json.loads(response.read())
         except (OSError, ValueError, http.client.HTTPException) as error:

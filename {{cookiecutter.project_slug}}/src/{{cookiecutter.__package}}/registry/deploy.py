@@ -34,7 +34,8 @@ def write(folder: Path, manifest: bundle.Manifest, portable: Portable) -> bundle
     """Write arrays and manifest beside the files already in the folder; returns the manifest."""
     with (folder / bundle.ARRAYS).open("wb") as file:
         np.savez(file, **portable.arrays)  # type: ignore[arg-type]
-    sums = {path.name: files.digest(path) for path in folder.iterdir()}
+    others = (path for path in folder.iterdir() if path.name != bundle.MANIFEST)
+    sums = {path.name: files.digest(path) for path in others}
     manifest = msgspec.structs.replace(manifest, files=sums)
     write_manifest(folder, manifest)
     return manifest

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cli import Refusal
+from . import leaf_paths
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 ALL = ~np.uint64(0)
+
+
+class NotPortable(Exception):
+    """Why a model has no exact portable form."""
 
 
 @dataclass
@@ -44,15 +48,11 @@ class Tree:
 
     splits: dict[int, Node]
     values: NDArray[np.float64]
+    cover: NDArray[np.float64]  # by node, how many training rows came through
 
 
-def export(pipeline: "Pipeline") -> Portable:
-    """The portable form of a pipeline built by `pipeline.train.build`.
-
-    Raises `Refusal` for an estimator that has none. The caller checks that answers agree.
-    """
-    from sklearn.preprocessing import OrdinalEncoder
-
+def inputs(pipeline: "Pipeline") -> tuple[list[str], dict[str, list[str]]]:
+    """The columns of a pipeline built by `pipeline.train.build`, and the categories of some."""
     steps = {name: (step, columns) for name, step, columns in pipeline["columns"].transformers_}
     encoder, categorical = steps["categorical"]
     numeric = steps["numeric"][1]
@@ -61,14 +61,25 @@ def export(pipeline: "Pipeline") -> Portable:
         name: [value for value in values if isinstance(value, str)]
         for name, values in zip(categorical, seen, strict=True)
     }
-    names = [*categorical, *numeric]
+    return [*categorical, *numeric], vocabularies
+
+
+def export(pipeline: "Pipeline") -> Portable:
+    """The portable form of a pipeline built by `pipeline.train.build`.
+
+    Raises `NotPortable` for one that has none. The caller checks that answers agree.
+    """
+    from sklearn.preprocessing import OneHotEncoder
+
+    names, vocabularies = inputs(pipeline)
+    encoder = pipeline["columns"].named_transformers_["categorical"]
     estimator = pipeline["estimator"]
     kind = type(estimator).__name__
     if kind == "LogisticRegression":
         meta, arrays = _linear(pipeline, vocabularies)
         return Portable("linear", meta | {"columns": len(names)}, arrays, names, vocabularies)
-    if categorical and not isinstance(encoder, OrdinalEncoder):
-        raise Refusal(f"conf/model/: {kind} with encoding one_hot has no portable form")
+    if vocabularies and isinstance(encoder, OneHotEncoder):
+        raise NotPortable(f"{kind} with encoding one_hot")
     if kind == "HistGradientBoostingClassifier":
         trees = list(_boosted_trees(estimator))
         meta = {"base": float(estimator._baseline_prediction.item()), "scale": 1.0}
@@ -78,11 +89,9 @@ def export(pipeline: "Pipeline") -> Portable:
         # These trees compare inputs rounded to float32.
         meta = {"base": 0.0, "scale": len(trees), "logit": False, "float32": True}
     else:
-        raise Refusal(
-            f"conf/model/: {kind} has no portable form, so it cannot be served exactly; "
-            "choose hist_gradient_boosting, random_forest or logistic_regression"
-        )
+        raise NotPortable(kind)
     arrays = _tables(trees, [len(vocabularies.get(name, [])) or None for name in names])
+    arrays |= leaf_paths.tabulate(trees, len(names))
     return Portable("trees", meta | {"columns": len(names)}, arrays, names, vocabularies)
 
 
@@ -122,7 +131,7 @@ def _boosted_trees(estimator: Any) -> Iterator[Tree]:
             for number, node in enumerate(nodes)
             if not node["is_leaf"]
         }
-        yield Tree(splits, nodes["value"].astype(np.float64))
+        yield Tree(splits, nodes["value"].astype(np.float64), nodes["count"].astype(np.float64))
 
 
 def _bits(words: NDArray[np.uint32]) -> NDArray[np.bool_]:
@@ -141,7 +150,7 @@ def _forest_tree(tree: Any) -> Tree:
         for number in range(tree.node_count)
         if tree.children_left[number] >= 0
     }
-    return Tree(splits, tree.value[:, 0, 1].astype(np.float64))
+    return Tree(splits, tree.value[:, 0, 1].astype(np.float64), tree.weighted_n_node_samples)
 
 
 def _tables(trees: list[Tree], categories: list[int | None]) -> dict[str, NDArray[Any]]:
@@ -167,7 +176,7 @@ def _tables(trees: list[Tree], categories: list[int | None]) -> dict[str, NDArra
             node = tree.splits.get(at)  # noqa: B023 - called before the loop moves on
             if node is None:
                 if len(leaves) == 64:  # noqa: B023
-                    raise Refusal("conf/model/: over 64 leaves in a tree; lower max_leaf_nodes")
+                    raise NotPortable("a tree of over 64 leaves; see max_leaf_nodes")
                 leaves.append(float(tree.values[at]))  # noqa: B023
                 return np.uint64(1 << (len(leaves) - 1))  # noqa: B023
             left, right = walk(node.left), walk(node.right)

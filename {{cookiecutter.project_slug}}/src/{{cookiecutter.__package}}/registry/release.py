@@ -15,11 +15,10 @@ import numpy as np
 from .. import config, files, locks, paths, scores, table
 from ..cli import Refusal, run
 from ..dvc import stale
-from ..pipeline.split import sides
 from ..serving import bundle
 from . import card, deploy, history, lineage, tracking
+from .build import build, partitions
 from .gate import Verdict, judge
-from .portable import export
 from .store import BUNDLE, CHAMPION, Store, Version
 
 REFUSED = 3  # exit code of a release that the gate has refused
@@ -98,75 +97,6 @@ def _decide(
     )
     print(f"version {known.number} is champion; its card is {folder / bundle.CARD}")
     return True
-
-
-def build(
-    name: str, data: config.Data, made: lineage.Lineage, pipeline: Any, folder: Path
-) -> bundle.Manifest:
-    """Write the challenger's bundle, and hold it to scikit-learn's answers on every holdout row.
-
-    Raises `Refusal` when a probability differs by more than `bundle.TOLERANCE` or a label flips.
-    """
-    trained_on, judged_on = partitions()
-    evaluate = config.read("evaluate", config.Evaluate)
-    monitoring = config.read("monitoring", config.Monitoring)
-    portable = export(pipeline)
-    holdout = table.frame(paths.HOLDOUT, list(data.columns))
-    expected = pipeline.predict_proba(holdout)[:, 1]
-    rows = table.columns(paths.HOLDOUT, list(data.columns))
-    table.write(
-        "SELECT * FROM (SELECT * FROM read_parquet($1)) USING SAMPLE reservoir("
-        f"{monitoring.sample_rows} ROWS) REPEATABLE ({config.read('seed', int)})",
-        folder / bundle.REFERENCE,
-        paths.TRAIN.as_posix(),
-    )
-    complete = next(
-        (i for i in range(len(expected)) if all(rows[name][i] is not None for name in rows)), 0
-    )
-    manifest = deploy.write(
-        folder,
-        bundle.Manifest(
-            format=bundle.FORMAT,
-            name=name,
-            version=0,
-            run_id="",
-            fingerprint=made.fingerprint,
-            created=history.now(),
-            data_md5=made.data_md5,
-            model_md5=made.model_md5,
-            trained_on=trained_on,
-            judged_on=judged_on,
-            metrics=files.read_json(paths.METRICS)["model"],
-            form=portable.form,
-            meta=portable.meta,
-            columns=deploy.columns(portable, data),
-            key=data.roles.key,
-            time=data.roles.time,
-            target=data.roles.target,
-            threshold=evaluate.threshold,
-            smoke=bundle.Smoke(
-                {name: values[complete] for name, values in rows.items()}, float(expected[complete])
-            ),
-            files={},
-        ),
-        portable,
-    )
-    found = bundle.Model(folder).predict_columns(rows)
-    flipped = int(((found >= evaluate.threshold) != (expected >= evaluate.threshold)).sum())
-    furthest = float(np.abs(found - expected).max())
-    if flipped or not furthest <= bundle.TOLERANCE:
-        raise Refusal(
-            f"the portable form is not exact: {flipped} labels flip and probabilities differ by up "
-            f"to {furthest:.1e} on {len(expected)} holdout rows"
-        )
-    print(f"portable form exact on {len(expected)} rows (largest difference {furthest:.0e})")
-    return manifest
-
-
-def partitions() -> tuple[list[str], list[str]]:
-    """Names of the partitions that trained the model, and of those that judge it."""
-    split = config.read("split", config.Split)
-    return sides(config.read("partitions", list[str]), split)
 
 
 def compare(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import config, files, paths
+from . import native
 from .figures import draw
 from .lineage import Lineage
 from .store import Store
@@ -91,18 +92,10 @@ def log_model(pipeline: "Pipeline", data: config.Data, run_id: str) -> str:
                 for library in (numpy, pandas, sklearn)
             ],
             serialization_format="skops",  # loads without running code from the file
-            skops_trusted_types=_trusted(pipeline),
+            skops_trusted_types=native.trusted(pipeline),
             pyfunc_predict_fn="predict_proba",
         )
     return str(info.model_uri)
-
-
-def _trusted(pipeline: "Pipeline") -> list[str]:
-    """Types that scikit-learn's own models hold and skops does not know; others stay untrusted."""
-    from skops.io import dumps, get_untrusted_types
-
-    allowed = ("sklearn.", "functools.partial", "numpy.dtype")
-    return [name for name in get_untrusted_types(data=dumps(pipeline)) if name.startswith(allowed)]
 
 
 def log_folder(folder: Path, run_id: str, name: str) -> None:

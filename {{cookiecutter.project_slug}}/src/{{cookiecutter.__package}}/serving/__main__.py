@@ -1,28 +1,55 @@
-"""`make serve`: serve the champion on SERVE_HOST (127.0.0.1) and SERVE_PORT (8000)."""
+"""`make serve`: serve the champion; `address` names the variables that say where and how."""
 
-import logging
+import os
 import socket
+from contextlib import ExitStack
+from tempfile import TemporaryDirectory
 
 import uvicorn
 
 from .. import address, config, paths
 from ..cli import Refusal, run
-from .answer import Limits
+from . import logs
 from .app import create_app
+from .front import Front
+from .lane import Lane
+from .service import Limits
+
+
+def create() -> Front:
+    """The service of this project; called once in each worker."""
+    return create_app(paths.VAR, config.read("serving", Limits), address.api_key())
 
 
 def main() -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until SIGINT or SIGTERM; requests in flight are answered first."""
     limits = config.read("serving", Limits)
     host, port = address.service()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    workers = address.workers()
     try:
-        app = create_app(paths.BUNDLES, paths.PREDICTIONS, limits)
         with socket.create_server((host, port)):
-            pass  # taken ports are told here, before a model is loaded
+            pass  # a taken port is told here, before a model is loaded
+        for name in ("predictions", "feedback"):
+            (paths.VAR / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Refusal(f"cannot serve on {host}:{port} from {paths.VAR}: {error}") from None
-    uvicorn.run(app, host=host, port=port, access_log=False)
+    with ExitStack() as stack:
+        if workers > 1:  # each worker keeps its figures where the others can add them up
+            folder = stack.enter_context(TemporaryDirectory(prefix="metrics-"))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        uvicorn.run(
+            f"{__package__}.__main__:create",
+            factory=True,
+            http=Lane,
+            proxy_headers=False,
+            host=host,
+            port=port,
+            workers=workers,
+            access_log=False,
+            server_header=False,
+            log_config=logs.settings(),
+            timeout_graceful_shutdown=round(limits.request_seconds),
+        )
 
 
 if __name__ == "__main__":

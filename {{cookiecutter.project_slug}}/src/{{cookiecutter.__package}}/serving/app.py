@@ -1,4 +1,4 @@
-"""The prediction service: one row or many in, probabilities out, every answer in the log."""
+"""The prediction service: FastAPI's routes, its documentation and one shape for all errors."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,142 +6,126 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse
 
-from .answer import Limits, TooLarge, Unavailable, answer
-from .bundle import Model
-from .champion import Champion
-from .log import PredictionLog
-from .openapi import describe
-from .schema import BadRequest
+from . import metrics, openapi
+from .errors import STATUS
+from .feedback import take
+from .front import Front, read_body, refusal
+from .protocols import mlflow, open_inference
+from .service import Limits, Service
 
-
-class Error(BaseModel):
-    """Why a request was not answered; `field` is the place in the body, such as `[3].distance`."""
-
-    error: str
-    field: str | None = None
-
-
-class Prediction(BaseModel):
-    """The answer to one row.
-
-    `unseen` names columns whose category was never seen in training; it counted as missing.
-    """
-
-    id: str = Field(examples=["4f1c2f0e6a0b4a1d9a4c8f1d2e3b5a6c-0"])
-    probability: float = Field(examples=[0.31])
-    label: int = Field(examples=[0])
-    unseen: list[str] = Field(examples=[[]])
+FACTS = (
+    "name",
+    "version",
+    "run_id",
+    "fingerprint",
+    "created",
+    "data_md5",
+    "trained_on",
+    "judged_on",
+    "metrics",
+    "threshold",
+    "columns",
+)
+PAGE = Path(__file__).with_name("page.html")
 
 
-class Answer(BaseModel):
-    """One prediction for each row of the request, in its order, all by the same model version."""
-
-    version: int = Field(examples=[3])
-    predictions: list[Prediction]
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Error, "description": text}
-    for status, text in {
-        400: "The body is not what the schema asks for",
-        413: "The body or its number of rows is over the limit",
-        503: "No model is loaded, or the prediction could not be logged",
-    }.items()
-}
-
-
-STATUS: dict[type[Exception], int] = {BadRequest: 400, TooLarge: 413, Unavailable: 503}
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """The request's body, read no further than `limit` bytes."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise TooLarge(f"the body is over {limit} bytes")
-    return bytes(body)
-
-
-def create_app(bundles: Path, predictions: Path, limits: Limits) -> FastAPI:
-    """The service over a folder of bundles, logging to a folder of predictions."""
-    champion = Champion(bundles)
-    log = PredictionLog(predictions)
+def create_app(var: Path, limits: Limits, key: str = "") -> Front:
+    """The service over a folder of state: bundles are read, predictions and feedback written."""
+    service = Service(var, limits)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        champion.refresh()
-        watcher = asyncio.create_task(champion.watch(limits.poll_seconds))
+        service.champion.refresh()
+        watcher = asyncio.create_task(front.watch())
         yield
         watcher.cancel()
         with suppress(asyncio.CancelledError):
             await watcher
-        log.close()
+        service.close()
 
     app = FastAPI(title="Predictions", lifespan=lifespan)
+    front = Front(app, service, key)
 
-    def serving() -> Model:
-        if champion.model is None:
-            raise Unavailable(champion.trouble)
-        return champion.model
+    def json(body: bytes) -> Response:
+        return Response(body, media_type="application/json")
 
-    @app.post("/predict", response_model=Answer, responses=ERRORS)
-    async def predict(request: Request) -> Response:
-        """Predict one row (an object) or many (a list of objects)."""
-        body = await read_body(request, limits.max_body_bytes)
-        return Response(answer(serving(), log, limits, body), media_type="application/json")
+    def seen(name: str) -> Path:
+        path = var / "monitoring" / name
+        if not path.is_file():
+            raise HTTPException(404, "nothing has been seen yet: run `make drift`")
+        return path
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        """A page for people."""
+        return FileResponse(PAGE)
+
+    @app.post("/predict")
+    async def predict(request: Request, explain: bool = False) -> Response:
+        """Predict one row (an object) or many (a list of objects); `explain` tells why."""
+        body = await read_body(request.receive, limits.max_body_bytes)
+        return json(await service.predict(body, request.scope["request_id"], explain))
+
+    @app.post("/feedback")
+    async def feedback(request: Request) -> Response:
+        """Tell the true label of an answered row (an object) or of many (a list of objects)."""
+        return json(take(service, await read_body(request.receive, limits.max_body_bytes)))
 
     @app.get("/health/live")
     async def live() -> dict[str, str]:
         """The process runs."""
         return {"status": "live"}
 
-    @app.get("/health/ready", responses={503: ERRORS[503]})
+    @app.get("/health/ready")
     async def ready() -> dict[str, str]:
         """A checked model is loaded."""
-        serving()
+        service.model()
         return {"status": "ready"}
 
-    @app.get("/model", responses={503: ERRORS[503]})
-    async def model() -> dict[str, Any]:
-        """Which model answers: version, run, training data, metrics and since when."""
-        manifest = serving().manifest
-        names = (
-            "name",
-            "version",
-            "run_id",
-            "fingerprint",
-            "created",
-            "data_md5",
-            "trained_on",
-            "judged_on",
-        )
-        return {name: getattr(manifest, name) for name in names} | {
-            "metrics": manifest.metrics,
-            "since": champion.since,
-            "trouble": champion.trouble or None,
+    @app.get("/model")
+    async def model() -> Response:
+        """Which model answers: version, run, training data, metrics, columns and since when."""
+        manifest = service.model().manifest
+        facts = {name: getattr(manifest, name) for name in FACTS} | {
+            "example": manifest.smoke.row,
+            "since": service.champion.since,
+            "trouble": service.champion.trouble or None,
         }
+        return json(msgspec.json.encode(facts))
 
-    async def refuse(_: Request, error: Exception) -> Response:
-        headers = None
-        if isinstance(error, HTTPException):  # an unknown path or method
-            status, text, headers = error.status_code, error.detail, error.headers
-        else:
-            status, text = STATUS[type(error)], str(error)
-        body = Error(error=text, field=getattr(error, "field", None)).model_dump_json()
-        return Response(body, status, headers, "application/json")
+    @app.get("/monitoring")
+    async def monitoring() -> Response:
+        """What the monitor saw last."""
+        return FileResponse(seen("latest.json"), media_type="application/json")
 
-    for kind in (*STATUS, HTTPException):
+    @app.get("/monitoring/report")
+    async def report() -> Response:
+        """The last drift report."""
+        name = msgspec.json.decode(seen("latest.json").read_bytes())["report"]
+        return FileResponse(seen(name or "no report"), media_type="text/html")
+
+    @app.get("/metrics")
+    async def figures() -> Response:
+        """The figures of all workers for Prometheus."""
+        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        return refusal(request.scope, error)
+
+    app.include_router(mlflow.routes(service))
+    app.include_router(open_inference.routes(service))
+    for kind in (*STATUS, HTTPException, Exception):
         app.add_exception_handler(kind, refuse)
 
-    def openapi() -> dict[str, Any]:
-        document = get_openapi(title=app.title, version="1", routes=app.routes)
-        return document if champion.model is None else describe(document, champion.model)
+    def document() -> dict[str, Any]:
+        plain = get_openapi(title=app.title, version="1", routes=app.routes)
+        return openapi.describe(plain, service.champion.model)
 
-    app.openapi = openapi  # type: ignore[method-assign]
-    return app
+    app.openapi = document  # type: ignore[method-assign]
+    return front

@@ -2,21 +2,25 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from ..cli import Refusal
-from .predictor import FORMS, Floats
-from .schema import Column, Schema
+from .explain import EXPLAINERS, Explainer, Explanation, explained
+from .predictor import FORMS, Floats, Predictor
+from .schema import BadRequest, Column, Schema
 
 FORMAT = 1
 MANIFEST = "bundle.json"
 ARRAYS = "arrays.npz"
 REFERENCE = "reference.parquet"
 CARD = "card.md"
+NATIVE = "native"  # the form of a model that scikit-learn itself serves
 TOLERANCE = 1e-9  # of a probability, between scikit-learn's answer and the portable one
 
 
@@ -41,6 +45,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trained_on: list[str]
     judged_on: list[str]
     metrics: dict[str, float]
+    mlflow: str
     form: str
     meta: dict[str, Any]
     columns: list[Column]
@@ -76,23 +81,65 @@ class Model:
             if found != expected:
                 raise BadBundle(f"{folder.name}/{name} does not have the checksum of the manifest")
         self.schema = Schema(manifest.columns, manifest.key, manifest.time)
-        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
-            self._predictor = FORMS[manifest.form](dict(arrays), manifest.meta)
+        self.quick = manifest.form != NATIVE
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._predictor = self._load() if self.quick else self._load_native()
         self._smoke()
 
-    def _smoke(self) -> None:
-        (row,) = self.schema.decode(msgspec.json.encode(self.manifest.smoke.row))
-        (found,) = self.predict([row])
-        if not abs(found - self.manifest.smoke.probability) <= TOLERANCE:
-            raise BadBundle(
-                f"{self.folder.name} answers {found} to its smoke row, "
-                f"not {self.manifest.smoke.probability}"
-            )
+    def _load(self) -> Predictor:
+        with np.load(self.folder / ARRAYS, allow_pickle=False) as arrays:
+            self._arrays = dict(arrays)
+        return FORMS[self.manifest.form](self._arrays, self.manifest.meta)
 
-    def predict(self, rows: Sequence[Any]) -> Floats:
-        """Probabilities of decoded rows, shape (n,)."""
-        return self._predictor.predict(self.schema.encode(rows))
+    def _load_native(self) -> Predictor:
+        from .native import MODEL, Native
+
+        vocabularies = {column.name: column.vocabulary for column in self.manifest.columns}
+        try:
+            return Native(self.folder / MODEL, self.manifest.meta["trusted"], vocabularies)
+        except ImportError as error:
+            raise BadBundle(
+                f"{self.folder.name} is served by scikit-learn, which is not here ({error}): "
+                "install locks/serve-native.txt in place of locks/serve.txt"
+            ) from None
+
+    def _smoke(self) -> None:
+        row = self.schema.decode(msgspec.json.encode(self.manifest.smoke.row))
+        many, _ = self.predict([row, row])
+        for found in (*many, self.one(row)[0]):
+            if not abs(found - self.manifest.smoke.probability) <= TOLERANCE:
+                raise BadBundle(
+                    f"{self.folder.name} answers {found} to its smoke row, "
+                    f"not {self.manifest.smoke.probability}"
+                )
+
+    def one(self, row: Any) -> tuple[float, list[str]]:
+        """The probability of a decoded row, and its columns with an unseen category."""
+        values, unseen = self.schema.encode_row(row)
+        return self._predictor.one(values), unseen
+
+    def predict(self, rows: Sequence[Any]) -> tuple[list[float], list[list[str]]]:
+        """Probabilities of decoded rows, and for each its columns with an unseen category."""
+        columns, unseen = self.schema.encode(rows)
+        return self._predictor.predict(columns).tolist(), unseen
 
     def predict_columns(self, table: Mapping[str, Sequence[Any]]) -> Floats:
         """Probabilities of the rows of a table, shape (n,)."""
         return self._predictor.predict(self.schema.encode_columns(table))
+
+    def predict_each(self, table: Mapping[str, Sequence[Any]]) -> Floats:
+        """The same, each row on its own as `one` answers it."""
+        arrays = self.schema.encode_columns(table)
+        columns = [[None if x != x else x for x in array.tolist()] for array in arrays]
+        return np.array([self._predictor.one(row) for row in zip(*columns, strict=True)])
+
+    def explain(self, row: Any) -> Explanation:
+        """What each column of a decoded row adds to the answer; raises `BadRequest`."""
+        if not self.quick:
+            raise BadRequest("this model is served by scikit-learn itself, which explains nothing")
+        columns, _ = self.schema.encode([row])
+        return explained(self._explainer, columns, [column.name for column in self.schema.columns])
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return EXPLAINERS[self.manifest.form](self._arrays, self.manifest.meta)

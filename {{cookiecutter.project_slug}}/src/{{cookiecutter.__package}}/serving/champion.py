@@ -1,11 +1,12 @@
 """Which bundle serves: a small pointer file, replaced in one step and watched by the service."""
 
-import asyncio
 import logging
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from . import metrics
 from .bundle import BadBundle, Model
 
 POINTER = "champion.json"
@@ -47,6 +48,11 @@ class Champion:
             if pointer is None or pointer == self._seen:
                 return
             model = Model(self._bundles / pointer.bundle)
+            if self.model and (changes := self.model.schema.broken_by(model.schema)):
+                raise BadBundle(
+                    f"{pointer.bundle} {changes}, so the requests of today would fail; "
+                    "restart the service once its callers have changed"
+                )
         except (BadBundle, OSError) as error:
             self._trouble(str(error))
         except Exception as error:  # a broken bundle may fail in any way; the service must not
@@ -54,17 +60,15 @@ class Champion:
         else:
             self._seen = pointer
             self.model, self.since, self.trouble = model, pointer.since, ""
+            metrics.SWAPS.inc()
+            metrics.VERSION.set(model.manifest.version)
+            metrics.CREATED.set(datetime.fromisoformat(model.manifest.created).timestamp())
             log.info("serving version %s (%s)", model.manifest.version, pointer.bundle)
 
     def _trouble(self, error: str) -> None:
         goes_on = "the old one goes on" if self.model else "none is loaded"
         reason = f"refused a new champion, {goes_on}: {error}"
-        if reason != self.trouble:
+        if reason != self.trouble:  # said and counted once, tried again at every look
+            metrics.SWAP_FAILURES.inc()
             log.error(reason)
         self.trouble = reason
-
-    async def watch(self, seconds: float) -> None:
-        """Refresh for ever, every so many seconds, without holding up requests."""
-        while True:
-            await asyncio.sleep(seconds)
-            await asyncio.to_thread(self.refresh)

@@ -2,56 +2,81 @@
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+BEFORE = datetime.min.replace(tzinfo=UTC)
 
-class Record(msgspec.Struct, frozen=True):
-    """One answered row, as it came in the request."""
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One answered row, as it came in the request; `request` is the caller's own id, if any."""
 
     id: str
-    at: str
+    at: datetime
     version: int
     probability: float
     label: int
     row: Any
+    request: str = ""
 
 
-class PredictionLog:
-    """Appends to one file a day and process, each request with a single write.
+class Feedback(msgspec.Struct, frozen=True):
+    """What turned out to be true of an answered row."""
 
-    What `write` has accepted survives the death of the process. Lines of an interrupted write are
-    cut off at most once, at the end of a file.
+    id: str
+    at: datetime
+    label: int
+
+
+class Log:
+    """Appends to files of one process, each request with a single write.
+
+    What `write` has accepted survives the death of the process, though not of the machine. A new
+    file is begun at midnight (UTC) and when the old one has reached `max_bytes`; the names,
+    `<day>.<writer>.<number>.jsonl`, tell which files are complete.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, max_bytes: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._day = ""
-        self._descriptor = -1
+        self._max_bytes = max_bytes
         self._encoder = msgspec.json.Encoder()
+        self._writer = f"{os.getpid()}-{os.urandom(4).hex()}"  # process ids come round again
+        self._number = 0
+        self._descriptor = -1
+        self._midnight = BEFORE
+        self._bytes = 0
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record | Feedback]) -> None:
         """Write the records; raises OSError when the disk refuses them."""
-        day = datetime.now(UTC).strftime("%Y-%m-%d")
-        if day != self._day or not os.fstat(self._descriptor).st_nlink:  # removed under us
-            self.close()
-            self._folder.mkdir(parents=True, exist_ok=True)
-            path = self._folder / f"{day}.{os.getpid()}.jsonl"
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            self._day = day
         block = self._encoder.encode_lines(records)
+        now = records[0].at
+        if now >= self._midnight or self._bytes >= self._max_bytes:
+            self._begin(now)
         written = os.write(self._descriptor, block)
         if written != len(block):
-            # Close the torn line, so that the next record starts on a line of its own.
-            os.write(self._descriptor, b"\n")
+            os.ftruncate(self._descriptor, self._bytes)  # nobody is told of these rows
             raise OSError(f"only {written} of {len(block)} bytes could be written")
+        self._bytes += written
+
+    def look(self) -> None:
+        """Begin a new file when the current one has been removed under us; call it regularly."""
+        if self._descriptor >= 0 and not os.fstat(self._descriptor).st_nlink:
+            self.close()
 
     def close(self) -> None:
-        """Close today's file."""
+        """Close the current file; the next record begins another."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
-            self._descriptor, self._day = -1, ""
+            self._descriptor, self._midnight = -1, BEFORE
+
+    def _begin(self, now: datetime) -> None:
+        self.close()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{now:%Y-%m-%d}.{self._writer}.{self._number}.jsonl"
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._midnight = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)
+        self._number, self._bytes = self._number + 1, 0

@@ -5,25 +5,45 @@ from typing import Any
 import msgspec
 
 from .bundle import Model
+from .errors import Error
+from .feedback import Accepted, Truth
+from .service import Answer
+
+ERRORS = {
+    "400": "The body is not what the schema asks for",
+    "413": "The body or its number of rows is over the limit",
+    "503": "No model is loaded, too many requests at a time, or the log cannot be written",
+}
 
 
-def describe(document: dict[str, Any], model: Model) -> dict[str, Any]:
-    """Add the request of /predict to FastAPI's OpenAPI document."""
-    (row,), components = msgspec.json.schema_components(
-        [model.schema.row_type], ref_template="#/components/schemas/{name}"
+def describe(document: dict[str, Any], model: Model | None) -> dict[str, Any]:
+    """Add the request and replies of /predict to FastAPI's OpenAPI document."""
+    row: Any = model.schema.row_type if model else dict[str, Any]
+    found, components = msgspec.json.schema_components(
+        [row, Answer, Error, Truth, Accepted], ref_template="#/components/schemas/{name}"
     )
-    document["components"]["schemas"] |= components
-    example = model.manifest.smoke.row
-    document["paths"]["/predict"]["post"]["requestBody"] = {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"anyOf": [row, {"type": "array", "items": row, "minItems": 1}]},
-                "examples": {
-                    "one row": {"value": example},
-                    "many rows": {"value": [example, example]},
-                },
-            }
-        },
-    }
+    one, answer, error, truth, accepted = found
+    document.setdefault("components", {})["schemas"] = components
+    predict = document["paths"]["/predict"]["post"]
+    schema = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+    predict["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if model:
+        example = model.manifest.smoke.row
+        predict["requestBody"]["content"]["application/json"]["examples"] = {
+            "one row": {"value": example},
+            "many rows": {"value": [example, example]},
+        }
+    predict["responses"] = {"200": _reply("One prediction for each row", answer)}
+    feedback = document["paths"]["/feedback"]["post"]
+    schema = {"anyOf": [truth, {"type": "array", "items": truth, "minItems": 1}]}
+    content = {"application/json": {"schema": schema}}
+    feedback["requestBody"] = {"required": True, "content": content}
+    feedback["responses"] = {"200": _reply("How many labels were written down", accepted)}
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"] |= {code: _reply(text, error) for code, text in ERRORS.items()}
     return document
+
+
+def _reply(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}

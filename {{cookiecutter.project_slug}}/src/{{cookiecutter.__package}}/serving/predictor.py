@@ -2,9 +2,12 @@
 
 Every column of a request becomes one array. A numeric column holds float64 with NaN for missing; a
 categorical one holds codes: the place of the value in the vocabulary, then `len(vocabulary)` for
-missing and `len(vocabulary) + 1` for a value never seen in training.
+missing and `len(vocabulary) + 1` for a value never seen in training. A single row is a list of the
+same numbers, with None in place of NaN.
 """
 
+import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,14 +16,19 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Columns = Sequence[NDArray[Any]]
+Values = Sequence[Any]
 Arrays = Mapping[str, NDArray[Any]]
 
 
 class Predictor(Protocol):
-    """Anything that turns columns of length n into n probabilities of label 1."""
+    """Anything that turns encoded rows into probabilities of label 1."""
 
     def predict(self, columns: Columns) -> Floats:
-        """Probabilities, shape (n,)."""
+        """Probabilities, shape (n,), for columns of length n."""
+        ...
+
+    def one(self, values: Values) -> float:
+        """The probability of a single row: the same answer without an array a column."""
         ...
 
 
@@ -34,64 +42,119 @@ class Trees:
     """
 
     def __init__(self, arrays: Arrays, meta: dict[str, Any]) -> None:
-        count = meta["columns"]
-        self._masks = [arrays[f"masks_{i}"] for i in range(count)]
-        self._thresholds = [arrays.get(f"thresholds_{i}") for i in range(count)]
-        self._leaves: Floats = arrays["leaves"]
-        self._base, self._scale = float(meta["base"]), float(meta["scale"])
-        self._single: bool = meta["float32"]
+        numbers = range(meta["columns"])
+        masks = [arrays[f"masks_{i}"] for i in numbers]
+        thresholds = [arrays.get(f"thresholds_{i}") for i in numbers]
+        if meta["float32"]:  # the estimator rounds its inputs
+            thresholds = [None if found is None else _reach(found) for found in thresholds]
+        self._thresholds = thresholds
+        self._lists = [None if found is None else found.tolist() for found in self._thresholds]
+        heights = [len(table) for table in masks]
+        self._first = [sum(heights[:i]) for i in numbers]  # row of a column in the whole table
+        self._table = np.concatenate(masks)
+        leaves: Floats = arrays["leaves"].copy()
+        leaves[0] += float(meta["base"])
+        self._leaves = leaves.ravel()
+        # An exponent counts from one, so a tree's leaves begin one place early.
+        self._trees = np.arange(len(leaves)) * leaves.shape[1] - 1
+        self._scale = float(meta["scale"])
         self._logit: bool = meta["logit"]
-        self._trees = np.arange(len(self._leaves))
 
     def predict(self, columns: Columns) -> Floats:
         """Probabilities, shape (n,), for columns of length n."""
-        blocks = range(0, len(columns[0]), 2048)  # bounds the memory of a large batch
-        parts = [self._block([column[at : at + 2048] for column in columns]) for at in blocks]
+        blocks = range(0, len(columns[0]), 512)  # what a processor's cache can hold
+        parts = [self._block([column[at : at + 512] for column in columns]) for at in blocks]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def one(self, values: Values) -> float:
+        """The probability of a single row."""
+        places = [
+            first
+            + (
+                value
+                if thresholds is None
+                else len(thresholds) + 1
+                if value is None
+                else bisect_left(thresholds, value)
+            )
+            for value, thresholds, first in zip(values, self._lists, self._first, strict=True)
+        ]
+        reachable = np.bitwise_and.reduce(self._table.take(places, axis=0), axis=0)
+        total = float(self._sum(reachable))
+        if not self._logit:
+            return total
+        small = math.exp(-abs(total))
+        return (1.0 if total >= 0 else small) / (1.0 + small)
 
     def _block(self, columns: Columns) -> Floats:
         reachable = np.full((len(columns[0]), len(self._trees)), ~np.uint64(0))
-        for values, thresholds, masks in zip(columns, self._thresholds, self._masks, strict=True):
-            reachable &= masks[values if thresholds is None else self._interval(values, thresholds)]
-        # A power of two is exact as a float, so its exponent is the number of the one leaf left.
-        leaf = np.frexp(reachable.astype(np.float64))[1] - 1
-        values = self._leaves[self._trees, leaf]
-        values[:, 0] += self._base
-        # In the order of the trees, as the estimator adds them: other orders round differently.
-        total: Floats = np.cumsum(values, axis=1)[:, -1] / self._scale
+        for values, thresholds, first in zip(columns, self._thresholds, self._first, strict=True):
+            reachable &= self._table[first + _interval(values, thresholds)]
+        total = self._sum(reachable)
         return sigmoid(total) if self._logit else total
 
-    def _interval(self, values: Floats, thresholds: Floats) -> NDArray[np.int64]:
-        if self._single:
-            values = values.astype(np.float32).astype(np.float64)
-        # NaN sorts last; its row comes after the one of values above every threshold.
-        return np.searchsorted(thresholds, values, side="left") + np.isnan(values)
+    def _sum(self, reachable: NDArray[np.uint64]) -> Floats:
+        """The sum over the trees, whose words are in the last dimension."""
+        # A power of two is exact as a float, so its exponent is the number of the one leaf left.
+        _, exponents = np.frexp(reachable)
+        values = self._leaves.take(exponents + self._trees)
+        # In the order of the trees, as the estimator adds them: other orders round differently.
+        total: Floats = values.cumsum(axis=-1)[..., -1] / self._scale
+        return total
+
+
+def _interval(values: NDArray[Any], thresholds: Floats | None) -> NDArray[Any]:
+    if thresholds is None:
+        return values
+    # NaN sorts last; its row comes after the one of values above every threshold.
+    found: NDArray[np.int64] = np.searchsorted(thresholds, values, side="left") + np.isnan(values)
+    return found
+
+
+def _reach(thresholds: Floats) -> Floats:
+    """The largest float64 that, rounded to float32, is not above each threshold."""
+    below = thresholds.astype(np.float32)
+    below = np.where(below > thresholds, np.nextafter(below, np.float32(-np.inf)), below)
+    above = np.nextafter(below, np.float32(np.inf))
+    middle = (below.astype(np.float64) + above) / 2  # a tie goes to the even neighbour
+    return np.where(middle.astype(np.float32) == below, middle, np.nextafter(middle, -np.inf))
 
 
 class Linear:
     """A weighted sum of scaled numbers and of one weight a category."""
 
     def __init__(self, arrays: Arrays, meta: dict[str, Any]) -> None:
-        self._weights = [arrays[f"weights_{i}"] for i in range(meta["columns"])]
-        self._scaling = [arrays.get(f"scaling_{i}") for i in range(meta["columns"])]
+        self._arrays = arrays
         self._base = float(meta["base"])
 
     def predict(self, columns: Columns) -> Floats:
         """Probabilities, shape (n,), for columns of length n."""
-        total = np.full(len(columns[0]), self._base)
-        for values, scaling, weights in zip(columns, self._scaling, self._weights, strict=True):
-            if scaling is None:
-                total += weights[values]
-            else:
-                fill, mean, scale = scaling
-                total += (np.where(np.isnan(values), fill, values) - mean) / scale * weights[0]
-        return sigmoid(total)
+        return sigmoid(self._base + linear_terms(self._arrays, columns).sum(axis=0))
+
+    def one(self, values: Values) -> float:
+        """The probability of a single row."""
+        columns = [np.array([np.nan if value is None else value]) for value in values]
+        return float(self.predict(columns)[0])
+
+
+def linear_terms(arrays: Arrays, columns: Columns) -> Floats:
+    """What each column adds to the sum of a linear model, shape (columns, n)."""
+    terms = []
+    for i, values in enumerate(columns):
+        weights, scaling = arrays[f"weights_{i}"], arrays.get(f"scaling_{i}")
+        if scaling is None:
+            terms.append(weights[values])
+        else:
+            fill, mean, scale = scaling
+            terms.append((np.where(np.isnan(values), fill, values) - mean) / scale * weights[0])
+    return np.array(terms)
 
 
 def sigmoid(x: Floats) -> Floats:
-    """1 / (1 + exp(-x)) without overflow."""
+    """1 / (1 + exp(-x)) without overflow, for an array or a number."""
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1.0, small) / (1.0 + small)
+    found: Floats = np.where(x >= 0, 1.0, small) / (1.0 + small)
+    return found
 
 
 FORMS: dict[str, Callable[[Arrays, dict[str, Any]], Predictor]] = {"trees": Trees, "linear": Linear}

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -36,7 +36,7 @@ class Schema:
 
     def __init__(self, columns: Sequence[Column], key: str, time: str) -> None:
         self.columns = columns
-        self._attributes = [f"column_{i}" for i in range(len(columns))]
+        attributes = [f"column_{i}" for i in range(len(columns))]
         self._codes = [
             None
             if column.vocabulary is None
@@ -45,10 +45,10 @@ class Schema:
         ]
         inputs = [
             (attribute, Annotated[_type(column), msgspec.Meta(description=column.description)])
-            for attribute, column in zip(self._attributes, columns, strict=True)
+            for attribute, column in zip(attributes, columns, strict=True)
         ]
         # Key and time are not inputs: they are logged, so that labels can be joined later.
-        names = dict(zip(self._attributes, (c.name for c in columns), strict=True))
+        names = dict(zip(attributes, (c.name for c in columns), strict=True))
         self.row_type = msgspec.defstruct(
             "Row",
             [*inputs, ("key", str | None, None), ("time", str | None, None)],
@@ -57,47 +57,84 @@ class Schema:
             frozen=True,
             kw_only=True,
         )
-        one_or_many: Any = self.row_type | list[self.row_type]  # type: ignore[name-defined]
+        # The rows of a list are looked at one by one, so that a long one can make room in between.
+        one_or_many: Any = self.row_type | list[msgspec.Raw]
         self._decoder = msgspec.json.Decoder(one_or_many)
+        self._row_decoder = msgspec.json.Decoder(self.row_type)
+        self._categorical = [
+            (place, columns[place].name, codes)
+            for place, codes in enumerate(self._codes)
+            if codes is not None
+        ]
 
-    def decode(self, body: bytes) -> list[Any]:
-        """The rows of a body, which holds one (an object) or many (a list of objects).
+    def decode(self, body: bytes) -> Any:
+        """A body's row (a struct) or its rows still to be decoded (a list, for `decode_row`).
 
         Raises `BadRequest`, which names the column.
         """
         try:
-            found = self._decoder.decode(body)
-        except msgspec.ValidationError as error:
-            raise _explained(str(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            _refuse_nan(body)
-            raise BadRequest(f"the body is not JSON: {error}") from None
-        return found if isinstance(found, list) else [found]
+            return self._decoder.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise explained(error, body) from None
 
-    def encode(self, rows: Sequence[Any]) -> list[NDArray[Any]]:
-        """Decoded rows as one array a column, in the predictor's order."""
-        return self._encode([getattr(row, a) for row in rows] for a in self._attributes)
+    def decode_row(self, raw: msgspec.Raw, number: int) -> Any:
+        """The row at a place of a list; raises `BadRequest`, which names row and column."""
+        try:
+            return self._row_decoder.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise explained(error, bytes(raw), f"[{number}]") from None
+
+    def convert_row(self, values: Mapping[str, Any], number: int) -> Any:
+        """The row made from values by column name, as a client of another protocol sends it."""
+        try:
+            return msgspec.convert(values, self.row_type)
+        except msgspec.ValidationError as error:
+            raise explained(error, row=f"[{number}]") from None
+
+    def broken_by(self, other: "Schema") -> str:
+        """Why requests made for this schema would not fit another one; empty when they would."""
+        old = {column.name: column for column in self.columns}
+        new = {column.name: column for column in other.columns}
+        if lost := sorted(set(old) - set(new)):
+            return f"takes no {', '.join(lost)} any more"
+        for name, column in new.items():
+            if name not in old:
+                return f"needs {name}"
+            if (column.vocabulary is None) != (old[name].vocabulary is None):
+                return f"takes {name} as another type"
+            if column.required and not old[name].required:
+                return f"does not allow {name} to be missing any more"
+        return ""
+
+    def encode_row(self, row: Any) -> tuple[list[Any], list[str]]:
+        """A decoded row as `Predictor.one` takes it, and the columns whose category is unseen."""
+        values = list(msgspec.structs.astuple(row)[:-2])  # without key and time
+        unseen = []
+        for place, name, codes in self._categorical:
+            code = codes.get(values[place])
+            if code is None:
+                code = len(codes)
+                unseen.append(name)
+            values[place] = code
+        return values, unseen
+
+    def encode(self, rows: Sequence[Any]) -> tuple[list[NDArray[Any]], list[list[str]]]:
+        """Decoded rows as one array a column, and for each row its unseen categories' columns."""
+        encoded = [self.encode_row(row) for row in rows]
+        columns = zip(*(values for values, _ in encoded), strict=True)
+        arrays = [
+            np.array(values, dtype=np.float64 if codes is None else np.int64)
+            for values, codes in zip(columns, self._codes, strict=True)
+        ]
+        return arrays, [unseen for _, unseen in encoded]
 
     def encode_columns(self, table: Mapping[str, Sequence[Any]]) -> list[NDArray[Any]]:
         """Columns of a table, with None for missing, as the predictor's arrays."""
-        return self._encode(table[column.name] for column in self.columns)
-
-    def unseen(self, row: Any) -> list[str]:
-        """Columns of a row whose category was never seen in training."""
         return [
-            column.name
-            for column, codes, attribute in zip(
-                self.columns, self._codes, self._attributes, strict=True
-            )
-            if codes is not None and getattr(row, attribute) not in codes
-        ]
-
-    def _encode(self, columns: Iterable[Sequence[Any]]) -> list[NDArray[Any]]:
-        return [
-            np.array(values, dtype=np.float64)
+            np.array(table[column.name], dtype=np.float64)
             if codes is None
-            else np.array([codes.get(value, len(codes)) for value in values])
-            for values, codes in zip(columns, self._codes, strict=True)
+            else np.array([codes.get(value, len(codes)) for value in table[column.name]])
+            for column, codes in zip(self.columns, self._codes, strict=True)
         ]
 
 
@@ -106,38 +143,41 @@ def _type(column: Column) -> Any:
     return kind if column.required else kind | None
 
 
-def _explained(text: str) -> BadRequest:
-    match = PLACE.match(text)
-    what, path = (match["what"], match["path"] or "") if match else (text, "")
+def explained(error: Exception, body: bytes = b"", row: str = "") -> BadRequest:
+    """What msgspec says, in words for the caller; `row` is the row's place in the body."""
+    if not isinstance(error, msgspec.ValidationError):
+        return _nan(body, row) or BadRequest(f"the body is not JSON: {error}", row or None)
+    match = PLACE.match(str(error))
+    what, path = (match["what"], match["path"] or "") if match else (str(error), "")
+    column = path.removeprefix(".")
     named = NAMED.search(what)
-    if "missing required" in what and named:
-        return BadRequest(f"column `{named['name']}` is missing", _place(path, named["name"]))
-    if "unknown field" in what and named:
-        return BadRequest(
-            f"column `{named['name']}` is unknown; /openapi.json lists the columns",
-            _place(path, named["name"]),
-        )
-    where = path.partition(".")[2]  # what follows the number of the row
-    return BadRequest(f"column `{where}`: {what}" if where else f"the body: {what}", _place(path))
+    if named and "missing required" in what:
+        column = named["name"]
+        said = f"column `{column}` is missing"
+    elif named and "unknown field" in what:
+        column = named["name"]
+        said = f"column `{column}` is unknown; /openapi.json lists the columns"
+    elif column:
+        said = f"column `{column}`: {what}"
+    else:
+        said = f"the {'row' if row else 'body'}: {what}"
+    return BadRequest(said, f"{row}.{column}" if row and column else row or column or None)
 
 
-def _place(path: str, name: str = "") -> str | None:
-    return f"{path}.{name}".strip(".") or None
-
-
-def _refuse_nan(body: bytes) -> None:
+def _nan(body: bytes, row: str) -> BadRequest | None:
     """Name the column of a NaN or infinity: Python's clients write them, JSON has none."""
     try:
-        found = json.loads(body)
+        found = json.loads(body[:1_000_000])  # looked for in bodies of a reasonable length only
     except (ValueError, RecursionError):
-        return
+        return None
     rows = found if isinstance(found, list) else [found]
-    for number, row in enumerate(rows):
-        for name, value in row.items() if isinstance(row, dict) else ():
+    for number, values in enumerate(rows):
+        place = f"[{number}]" if isinstance(found, list) else row
+        for name, value in values.items() if isinstance(values, dict) else ():
             if isinstance(value, float) and not math.isfinite(value):
-                place = _place(f"[{number}]" if isinstance(found, list) else "", name)
-                raise BadRequest(
+                return BadRequest(
                     f"column `{name}` is {value}, which JSON does not have; "
                     "send null for a missing value",
-                    place,
+                    f"{place}.{name}" if place else name,
                 )
+    return None

@@ -1,0 +1,122 @@
+"""Building a challenger's bundle, and holding it to scikit-learn's answers."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import config, files, paths, table
+from ..cli import Refusal
+from ..pipeline.split import sides
+from ..serving import bundle
+from ..serving.predictor import linear_terms
+from ..serving.schema import Schema
+from . import deploy, history, native
+from .lineage import Lineage
+from .portable import NotPortable, Portable, export
+
+
+def build(
+    name: str, data: config.Data, made: Lineage, pipeline: Any, folder: Path
+) -> bundle.Manifest:
+    """Write the challenger's bundle, checked on every row of the holdout.
+
+    A model without an exact portable form is written as scikit-learn's own; that one too must give
+    the same answers, or `Refusal` is raised.
+    """
+    monitoring = config.read("monitoring", config.Monitoring)
+    table.write(
+        "SELECT * FROM (SELECT * FROM read_parquet($1)) USING SAMPLE reservoir("
+        f"{monitoring.sample_rows} ROWS) REPEATABLE ({config.read('seed', int)})",
+        folder / bundle.REFERENCE,
+        paths.TRAIN.as_posix(),
+    )
+    holdout = table.frame(paths.HOLDOUT, list(data.columns))
+    expected = pipeline.predict_proba(holdout)[:, 1]
+    rows = table.columns(paths.HOLDOUT, list(data.columns))
+    try:
+        manifest = _write(name, data, made, export(pipeline), folder, rows, expected)
+        furthest = _check(folder, rows, expected)
+        print(f"portable form exact on {len(expected)} rows (largest difference {furthest:.0e})")
+    except NotPortable as reason:
+        print(f"no exact portable form ({reason}): scikit-learn itself will answer, more slowly")
+        portable = native.write(pipeline, folder, str(reason))
+        manifest = _write(name, data, made, portable, folder, rows, expected)
+        try:
+            _check(folder, rows, expected)
+        except NotPortable as difference:
+            raise Refusal(f"the bundle does not answer as the model: {difference}") from None
+    return manifest
+
+
+def _write(
+    name: str,
+    data: config.Data,
+    made: Lineage,
+    portable: Portable,
+    folder: Path,
+    rows: dict[str, list[Any]],
+    expected: Any,
+) -> bundle.Manifest:
+    trained_on, judged_on = partitions()
+    columns = deploy.columns(portable, data)
+    if portable.form == "linear":
+        sample = table.columns(folder / bundle.REFERENCE, portable.columns)
+        encoded = Schema(columns, data.roles.key, data.roles.time).encode_columns(sample)
+        portable.arrays["mean_terms"] = linear_terms(portable.arrays, encoded).mean(axis=1)
+    complete = next(
+        (i for i in range(len(expected)) if all(rows[name][i] is not None for name in rows)), 0
+    )
+    return deploy.write(
+        folder,
+        bundle.Manifest(
+            format=bundle.FORMAT,
+            name=name,
+            version=0,
+            run_id="",
+            fingerprint=made.fingerprint,
+            created=history.now(),
+            data_md5=made.data_md5,
+            model_md5=made.model_md5,
+            trained_on=trained_on,
+            judged_on=judged_on,
+            metrics=files.read_json(paths.METRICS)["model"],
+            mlflow=version("mlflow"),
+            form=portable.form,
+            meta=portable.meta,
+            columns=columns,
+            key=data.roles.key,
+            time=data.roles.time,
+            target=data.roles.target,
+            threshold=config.read("evaluate", config.Evaluate).threshold,
+            smoke=bundle.Smoke(
+                {name: values[complete] for name, values in rows.items()}, float(expected[complete])
+            ),
+            files={},
+        ),
+        portable,
+    )
+
+
+def _check(folder: Path, rows: dict[str, list[Any]], expected: Any) -> float:
+    """The largest difference of a probability; `NotPortable` when it is too large."""
+    model = bundle.Model(folder)
+    threshold, furthest = model.manifest.threshold, 0.0
+    ways = [model.predict_columns, model.predict_each] if model.quick else [model.predict_columns]
+    for way in ways:
+        found = way(rows)
+        flipped = int(((found >= threshold) != (expected >= threshold)).sum())
+        furthest = max(furthest, float(np.abs(found - expected).max()))
+        if flipped or not furthest <= bundle.TOLERANCE:
+            raise NotPortable(
+                f"{flipped} labels flip and probabilities differ by up to {furthest:.1e} "
+                f"on {len(expected)} holdout rows"
+            )
+    return furthest
+
+
+def partitions() -> tuple[list[str], list[str]]:
+    """Names of the partitions that trained the model, and of those that judge it."""
+    split = config.read("split", config.Split)
+    return sides(config.read("partitions", list[str]), split)

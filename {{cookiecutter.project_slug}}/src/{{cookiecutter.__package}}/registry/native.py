@@ -1,0 +1,29 @@
+"""What the service needs of a model that only scikit-learn itself can answer for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..serving.bundle import NATIVE
+from ..serving.native import MODEL
+from .portable import Portable, inputs
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+
+def write(pipeline: "Pipeline", folder: Path, reason: str) -> Portable:
+    """Write the pipeline as it is into a bundle's folder."""
+    from skops.io import dump
+
+    dump(pipeline, folder / MODEL)
+    columns, vocabularies = inputs(pipeline)
+    meta = {"trusted": trusted(pipeline), "reason": reason}
+    return Portable(NATIVE, meta, {}, columns, vocabularies)
+
+
+def trusted(pipeline: "Pipeline") -> list[str]:
+    """Types that scikit-learn's own models hold and skops does not know; others stay untrusted."""
+    from skops.io import dumps, get_untrusted_types
+
+    allowed = ("sklearn.", "functools.partial", "numpy.dtype")
+    return [name for name in get_untrusted_types(data=dumps(pipeline)) if name.startswith(allowed)]

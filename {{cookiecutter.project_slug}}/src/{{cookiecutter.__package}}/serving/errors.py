@@ -1,0 +1,62 @@
+"""Why a request is not answered, and the one shape in which every caller is told."""
+
+import msgspec
+from starlette.exceptions import HTTPException
+
+from .schema import BadRequest
+
+
+class Error(msgspec.Struct, frozen=True):
+    """`field` is the place in the body, such as `[3].distance`, when there is one."""
+
+    error: str
+    field: str | None = None
+
+
+class Unavailable(Exception):
+    """The service cannot answer now."""
+
+
+class Busy(Exception):
+    """More requests at a time than the limit."""
+
+
+class TooLarge(Exception):
+    """A body or a number of rows over the limit."""
+
+
+class TooSlow(Exception):
+    """A request that did not come to its end in time."""
+
+
+class Unauthorized(Exception):
+    """No API key, or a wrong one."""
+
+
+STATUS: dict[type[Exception], int] = {
+    BadRequest: 400,
+    Unauthorized: 401,
+    TooSlow: 408,
+    TooLarge: 413,
+    Busy: 503,
+    Unavailable: 503,
+}
+HEADERS: dict[type[Exception], dict[str, str]] = {
+    Unauthorized: {"www-authenticate": "Bearer"},
+    # Part of the body may still be on its way: what follows on the connection is not a request.
+    TooSlow: {"connection": "close"},
+    TooLarge: {"connection": "close"},
+    Busy: {"retry-after": "1"},
+    Unavailable: {"retry-after": "5"},
+}
+
+
+def told(error: Exception) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and headers of the answer to a request that failed with this error."""
+    if isinstance(error, HTTPException):  # an unknown path or method
+        status, text, headers = error.status_code, str(error.detail), dict(error.headers or {})
+    elif type(error) in STATUS:
+        status, text, headers = STATUS[type(error)], str(error), HEADERS.get(type(error), {})
+    else:
+        status, text, headers = 500, "the service has failed; its log says why", {}
+    return status, msgspec.json.encode(Error(text, getattr(error, "field", None))), headers

@@ -1,0 +1,161 @@
+"""The short way for a single row: answered from uvicorn's HTTP protocol, before ASGI and FastAPI.
+
+A plain `POST /predict` that arrives whole, or in pieces, between two other requests of a connection
+and can be answered at once with 200 is. All else (other paths, lists, errors, slow readers) takes
+the long way through `front` and FastAPI, so there is one place for each rule, and the service works
+the same, only slower, when `http=Lane` is taken out of `__main__`.
+"""
+
+import asyncio
+import re
+import time
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from . import metrics
+from .front import REQUEST_ID, Front
+
+START = b"POST /predict HTTP/1.1\r\n"
+LONGEST_HEAD = 16_384
+HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
+REQUESTS = metrics.REQUESTS.labels("/predict", "200")
+DURATION = metrics.DURATION.labels("/predict")
+
+
+class Head(NamedTuple):
+    """What the lane needs to know of a request's head."""
+
+    length: int
+    authorization: bytes
+    request_id: str
+
+
+@lru_cache(512)
+def read_head(head: bytes) -> Head | None:
+    """The header lines of a plain request; None when a full HTTP parser should look at them."""
+    length, authorization, request_id = None, b"", ""
+    for line in head.split(b"\r\n"):
+        match = HEADER.fullmatch(line)
+        if not match:
+            return None
+        name, value = match[1].lower(), match[2]
+        if name == b"content-length":
+            if length is not None or not value.isdigit() or len(value) > 9:
+                return None
+            length = int(value)
+        elif name == b"authorization":
+            authorization = value
+        elif name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            request_id = value.decode()
+        elif name in (b"transfer-encoding", b"expect", b"upgrade", b"content-encoding") or (
+            name == b"connection" and value.lower() != b"keep-alive"
+        ):
+            return None
+    return Head(length, authorization, request_id) if length else None
+
+
+class Lane(HttpToolsProtocol):
+    """uvicorn's protocol with the short way in front of it."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._between = True  # the parser has seen whole requests only
+        self._held = b""  # the first part of a request
+        self._last = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    def on_message_begin(self) -> None:
+        """The parser has begun a request."""
+        self._between = False
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """The parser has seen the end of a request."""
+        self._between = True
+        super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what the lane can answer, and give the rest to uvicorn."""
+        if self._held:
+            data, self._held = self._held + data, b""
+        while data:
+            taken = self._answer(data) if self._free() else 0
+            if not taken:
+                break
+            data = data[taken:]
+        if data and not self._held:
+            super().data_received(data)
+
+    def shutdown(self) -> None:
+        """Close soon: what is on its way is still answered."""
+        self._closing = True
+        if self._held:
+            data, self._held = self._held, b""
+            super().data_received(data)
+        self.loop.call_later(0.1, super().shutdown)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        if self._timer:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _expire(self) -> None:
+        """Close the connection once nothing has come for as long as uvicorn would wait."""
+        self._timer = None
+        left = self._last + self.timeout_keep_alive - time.perf_counter()
+        if left > 0:
+            self._timer = self.loop.call_later(left, self._expire)
+        elif self._held or self._free():
+            self.transport.close()
+
+    def _free(self) -> bool:
+        """Whether uvicorn is between two requests of this connection and its writes get through."""
+        return (
+            self._between
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused
+            and not self.transport.is_closing()
+            and isinstance(self.app, Front)
+        )
+
+    def _answer(self, data: bytes) -> int:
+        """Answer the request at the beginning of the data; returns its length, 0 for none.
+
+        An incomplete one is held back until the rest has come.
+        """
+        began = time.perf_counter()
+        front: Any = self.app
+        end = data.find(b"\r\n\r\n", 0, LONGEST_HEAD)
+        if end < 0 or not data.startswith(START):
+            return 0
+        head = read_head(data[len(START) : end])
+        if head is None or not front.allows(head.authorization, head.length):
+            return 0
+        self._unset_keepalive_if_required()
+        self._last = began
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.timeout_keep_alive, self._expire)
+        total = end + 4 + head.length
+        if len(data) < total:
+            self._held = data
+            return 0
+        reply = front.service.at_once(data[end + 4 : total], head.request_id)
+        if reply is None:
+            return 0
+        lines = [b"HTTP/1.1 200 OK", b"content-type: application/json"]
+        lines.append(b"content-length: %d" % len(reply))
+        lines += [name + b": " + value for name, value in self.server_state.default_headers]
+        if head.request_id:
+            lines.append(b"x-request-id: " + head.request_id.encode())
+        if self._closing:
+            lines.append(b"connection: close")
+        self.transport.write(b"\r\n".join((*lines, b"", reply)))
+        if self._closing:
+            self.transport.close()
+        REQUESTS.inc()
+        DURATION.observe(time.perf_counter() - began)
+        return total

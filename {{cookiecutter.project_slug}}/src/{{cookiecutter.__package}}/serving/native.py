@@ -1,0 +1,92 @@
+"""For models without an exact portable form: scikit-learn itself, asked once for many requests.
+
+Slower by far (about 7 ms a call, however few the rows), and the one place where the service imports
+scikit-learn and pandas: its environment is `locks/serve-native.txt`.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .predictor import Columns, Floats, Values
+
+MODEL = "model.skops"
+MOST = 10_000  # rows in one call
+UNSEEN = "\0"  # stands for any category that training has not seen
+
+
+class Native:
+    """A predictor around the fitted pipeline, loaded by skops: no code of the file is run.
+
+    `vocabularies` holds a list of categories for each column, None for a number.
+    """
+
+    def __init__(
+        self, path: Path, trusted: list[str], vocabularies: dict[str, list[str] | None]
+    ) -> None:
+        from skops.io import load
+
+        self._pipeline = load(path, trusted=trusted)
+        self._categories = {
+            name: None if values is None else np.array([*values, None, UNSEEN], dtype=object)
+            for name, values in vocabularies.items()
+        }
+
+    def predict(self, columns: Columns) -> Floats:
+        """Probabilities, shape (n,), for columns of length n."""
+        import pandas as pd
+
+        table = {
+            name: values if categories is None else categories[values]
+            for (name, categories), values in zip(self._categories.items(), columns, strict=True)
+        }
+        found: Floats = self._pipeline.predict_proba(pd.DataFrame(table))[:, 1]
+        return found
+
+    def one(self, values: Values) -> float:
+        """The probability of a single row."""
+        columns = [np.array([np.nan if value is None else value]) for value in values]
+        return float(self.predict(columns)[0])
+
+
+class Batcher:
+    """Gathers the requests that come while the model is busy, and asks it once for all of them."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Any, Sequence[Any], asyncio.Future[Any]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def predict(self, model: Any, rows: Sequence[Any]) -> tuple[list[float], list[list[str]]]:
+        """What `Model.predict` says of the rows, without holding up others in the meantime."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((model, rows, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work())
+        found: tuple[list[float], list[list[str]]] = await future
+        return found
+
+    async def _work(self) -> None:
+        while self._waiting:
+            model, count, taken = self._waiting[0][0], 0, 0
+            for other, rows, _ in self._waiting:
+                if other is not model or (count and count + len(rows) > MOST):
+                    break
+                count, taken = count + len(rows), taken + 1
+            batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            every = [row for _, rows, _ in batch for row in rows]
+            try:
+                probabilities, unseen = await asyncio.to_thread(model.predict, every)
+            except Exception as error:
+                for _, _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            at = 0
+            for _, rows, future in batch:
+                if not future.done():  # its caller may be gone
+                    part = slice(at, at + len(rows))
+                    future.set_result((probabilities[part], unseen[part]))
+                at += len(rows)

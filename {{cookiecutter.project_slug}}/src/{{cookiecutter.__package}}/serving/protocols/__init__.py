@@ -1,0 +1,1 @@
+"""The service in the words of other servers, so that their clients work unchanged."""

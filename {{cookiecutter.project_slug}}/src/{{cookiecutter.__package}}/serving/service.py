@@ -1,0 +1,190 @@
+"""From a request's body to the reply's: decode, predict, log. Knows nothing of HTTP."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from random import getrandbits
+from typing import Any, Literal
+
+import msgspec
+
+from . import metrics
+from .bundle import Model
+from .champion import Champion
+from .errors import TooLarge, Unavailable
+from .explain import Explanation
+from .log import Log, Record
+from .native import Batcher
+from .schema import BadRequest
+
+EXPLAINED = 100  # rows of one request that asks why, about 2 ms each
+BLOCK = 64  # rows between which a long request lets others pass, about half a millisecond
+
+log = logging.getLogger(__name__)
+encode = msgspec.json.Encoder().encode
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a request may ask for, and how the service behaves; see conf/serving/."""
+
+    max_body_bytes: int
+    max_rows: int
+    max_concurrent: int
+    request_seconds: float
+    poll_seconds: float
+    log_max_bytes: int
+    on_log_failure: Literal["fail_closed", "fail_open"]
+
+
+class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to one row; `unseen` names columns whose category was never seen in training."""
+
+    id: str
+    probability: float
+    label: int
+    unseen: list[str]
+    explanation: Explanation | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One prediction for each row of the request, in its order, all by the same model version."""
+
+    version: int
+    predictions: list[Prediction]
+
+
+class Service:
+    """The champion and the prediction log, shared by every way in."""
+
+    def __init__(self, var: Path, limits: Limits) -> None:
+        self.var = var
+        self.limits = limits
+        self.champion = Champion(var / "bundles")
+        self.log = Log(var / "predictions", limits.log_max_bytes)
+        self.feedback = Log(var / "feedback", limits.log_max_bytes)
+        self._long = asyncio.Lock()
+        self._batcher = Batcher()
+        self._log_fails = False
+
+    def model(self) -> Model:
+        """The model in service; raises `Unavailable` when there is none."""
+        if self.champion.model is None:
+            raise Unavailable(self.champion.trouble)
+        return self.champion.model
+
+    def close(self) -> None:
+        """Close the logs."""
+        self.log.close()
+        self.feedback.close()
+
+    async def predict(self, body: bytes, request: str = "", explain: bool = False) -> bytes:
+        """Answer one row or many; raises what `errors.STATUS` lists."""
+        model = self.model()
+        found = model.schema.decode(body)
+        if isinstance(found, list):
+            self.check_count(len(found), EXPLAINED if explain else self.limits.max_rows)
+            rows = []
+            for number, raw in enumerate(found):
+                if number and number % BLOCK == 0:
+                    await asyncio.sleep(0)
+                rows.append(model.schema.decode_row(raw, number))
+        else:
+            rows = [found]
+        predictions = await self.answer(model, rows, request)
+        if explain:
+            predictions = await self._explained(model, rows, predictions)
+        return encode(Answer(model.manifest.version, predictions))
+
+    def at_once(self, body: bytes, request: str = "") -> bytes | None:
+        """The answer to a single row; None when `predict` has to see to it, errors among them."""
+        model = self.champion.model
+        if model is None or not model.quick or body[:1] != b"{":
+            return None
+        try:
+            prediction = self._one(model, model.schema.decode(body), request)
+        except (BadRequest, Unavailable):
+            return None
+        return encode(Answer(model.manifest.version, [prediction]))
+
+    def check_count(self, rows: int, most: int) -> None:
+        """Raise `BadRequest` for no rows and `TooLarge` for more than the limit."""
+        if not rows:
+            raise BadRequest("the list of rows is empty")
+        if rows > most:
+            raise TooLarge(f"{rows} rows; at most {most} fit in one request")
+
+    async def answer(self, model: Model, rows: Sequence[Any], request: str) -> list[Prediction]:
+        """Predict and log decoded rows, block by block, so that short requests pass in between."""
+        if not model.quick:
+            return self._noted(model, rows, *await self._batcher.predict(model, rows), request)
+        if len(rows) == 1:
+            return [self._one(model, rows[0], request)]
+        predictions: list[Prediction] = []
+        async with self._long:  # two at a time would only make each other and the short ones wait
+            for start in range(0, len(rows), BLOCK):
+                await asyncio.sleep(0)
+                block = rows[start : start + BLOCK]
+                predictions += self._noted(model, block, *model.predict(block), request)
+        return predictions
+
+    async def _explained(
+        self, model: Model, rows: Sequence[Any], predictions: Sequence[Prediction]
+    ) -> list[Prediction]:
+        found = []
+        for row, prediction in zip(rows, predictions, strict=True):
+            await asyncio.sleep(0)
+            found.append(msgspec.structs.replace(prediction, explanation=model.explain(row)))
+        return found
+
+    def _noted(
+        self,
+        model: Model,
+        rows: Sequence[Any],
+        probabilities: Sequence[float],
+        unseen: Sequence[list[str]],
+        request: str,
+    ) -> list[Prediction]:
+        prefix, threshold = f"{getrandbits(128):032x}", model.manifest.threshold
+        answers = enumerate(zip(probabilities, unseen, strict=True))
+        predictions = [
+            Prediction(f"{prefix}-{number}", found, int(found >= threshold), names)
+            for number, (found, names) in answers
+        ]
+        self._log(model, rows, predictions, request)
+        return predictions
+
+    def _one(self, model: Model, row: Any, request: str) -> Prediction:
+        probability, unseen = model.one(row)
+        return self._noted(model, (row,), (probability,), (unseen,), request)[0]
+
+    def _log(
+        self, model: Model, rows: Sequence[Any], answered: Sequence[Prediction], request: str
+    ) -> None:
+        now, version = datetime.now(UTC), model.manifest.version
+        records = [
+            Record(found.id, now, version, found.probability, found.label, row, request)
+            for row, found in zip(rows, answered, strict=True)
+        ]
+        try:
+            self.log.append(records)
+        except OSError as error:
+            metrics.LOG_FAILURES.inc()
+            closed = self.limits.on_log_failure == "fail_closed"
+            if not self._log_fails:  # said once, counted every time
+                goes_on = "requests are refused" if closed else "requests are answered all the same"
+                log.error("the prediction log cannot be written, %s: %s", goes_on, error)
+            self._log_fails = True
+            if closed:
+                raise Unavailable(f"the prediction could not be logged: {error}") from None
+        else:
+            self._log_fails = False
+        for found in answered:
+            _answered(found.label).inc()
+
+
+@cache
+def _answered(label: int) -> Any:
+    return metrics.PREDICTIONS.labels(str(label))
