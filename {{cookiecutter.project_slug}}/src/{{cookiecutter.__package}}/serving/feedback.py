@@ -32,7 +32,7 @@ def take(service: Service, body: bytes) -> bytes:
     try:
         found = msgspec.json.decode(body, type=Truth | list[Truth])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise explained(error, body) from None
+        raise explained(error, body, noun="field") from None
     truths = found if isinstance(found, list) else [found]
     service.check_count(len(truths), service.limits.max_rows)
     now = datetime.now(UTC)

@@ -143,7 +143,9 @@ def _type(column: Column) -> Any:
     return kind if column.required else kind | None
 
 
-def explained(error: Exception, body: bytes = b"", row: str = "") -> BadRequest:
+def explained(
+    error: Exception, body: bytes = b"", row: str = "", noun: str = "column"
+) -> BadRequest:
     """What msgspec says, in words for the caller; `row` is the row's place in the body."""
     if not isinstance(error, msgspec.ValidationError):
         return _nan(body, row) or BadRequest(f"the body is not JSON: {error}", row or None)
@@ -153,12 +155,12 @@ def explained(error: Exception, body: bytes = b"", row: str = "") -> BadRequest:
     named = NAMED.search(what)
     if named and "missing required" in what:
         column = named["name"]
-        said = f"column `{column}` is missing"
+        said = f"{noun} `{column}` is missing"
     elif named and "unknown field" in what:
         column = named["name"]
-        said = f"column `{column}` is unknown; /openapi.json lists the columns"
+        said = f"{noun} `{column}` is unknown; /openapi.json lists the {noun}s"
     elif column:
-        said = f"column `{column}`: {what}"
+        said = f"{noun} `{column}`: {what}"
     else:
         said = f"the {'row' if row else 'body'}: {what}"
     return BadRequest(said, f"{row}.{column}" if row and column else row or column or None)

@@ -80,7 +80,7 @@ def parse(body: bytes, model: Model) -> list[Mapping[str, Any]]:
         try:
             split = msgspec.convert(table, Split)
         except msgspec.ValidationError as error:
-            raise explained(error, row=form) from None
+            raise explained(error, row=form, noun="field") from None
         return list(_named(split.columns, split.data, form))
     if form == "inputs" and isinstance(table, dict):
         columns = {n: value if isinstance(value, list) else [value] for n, value in table.items()}

@@ -146,7 +146,7 @@ def parse(body: bytes, header: str) -> tuple[Inference, dict[str, list[Any]]]:
     try:
         inference = msgspec.json.decode(body[:end], type=Inference)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise explained(error) from None
+        raise explained(error, noun="field") from None
     columns: dict[str, list[Any]] = {}
     for number, tensor in enumerate(inference.inputs):
         place = f"inputs[{number}]"
