@@ -5,7 +5,7 @@ from {{ cookiecutter.__package }}.monitoring.traffic import Traffic
 
 from .. import customers
 from . import traffic
-from .traffic import line, write
+from .traffic import line, told, write
 
 ROW = customers.request(1)
 assert None not in ROW.values()
@@ -22,8 +22,8 @@ def test_without_a_log_nothing_was_answered(released: Path) -> None:
 
 def test_only_this_version_and_the_last_days_count(released: Path) -> None:
     write(line(ROW, 0.1), line(ROW, 0.2, days_ago=29), line(ROW, 0.3, days_ago=31))
-    write(line(ROW, 0.4, version=2), name="2024-05-02.7")
-    write(line(ROW, 0.5), name="2024-05-02.8")
+    write(line(ROW, 0.4, version=2), name="2999-05-02.7-a.0")
+    write(line(ROW, 0.5), name="2999-05-02.8-a.0")
     assert seen().count() == 3
     assert seen(1).count() == 2
     assert sorted(seen().sample(10, 0)["prediction"]) == [0.1, 0.2, 0.5]
@@ -31,14 +31,15 @@ def test_only_this_version_and_the_last_days_count(released: Path) -> None:
 
 def test_a_torn_last_line_is_passed_over(released: Path) -> None:
     write(line(ROW, 0.1), line(ROW, 0.2), line(ROW, 0.3)[:-40])
-    write(line(ROW, 0.4), name="2024-05-02.1")
+    write(line(ROW, 0.4), name="2999-05-02.1-a.0")
     assert seen().count() == 3
+    assert seen().torn == 1
     assert sorted(seen().sample(10, 0)["prediction"]) == [0.1, 0.2, 0.4]
 
 
 def test_a_torn_line_in_the_middle_is_passed_over(released: Path) -> None:
     write(line(ROW, 0.1), line(ROW, 0.2)[:-40] + "\n", line(ROW, 0.3))
-    assert seen().count() == 2
+    assert (seen().count(), seen().torn) == (2, 1)
 
 
 def test_a_sample_has_the_columns_under_their_own_names(released: Path) -> None:
@@ -80,3 +81,20 @@ def test_labels_may_come_long_after_the_window_of_drift(released: Path) -> None:
     write(line(customers.request(1, "2024-04"), 0.1, days_ago=60))
     assert seen(30).count() == 0
     assert len(seen(30).labelled()) == 1
+
+
+def test_a_label_may_be_told_by_the_id_of_the_answer(released: Path) -> None:
+    write(line(ROW, 0.2, name="a"), line(ROW | {"customer_id": None}, 0.7, name="b"))
+    told("a", 0, days_ago=2)
+    told("a", 1, days_ago=1)
+    told("b", 0)
+    told("never answered", 1)
+    assert sorted(seen().labelled()) == [(0, 0.7), (1, 0.2)]
+
+
+def test_the_label_in_the_data_counts_more_than_the_one_told(released: Path) -> None:
+    rows = customers.frame("2024-04").assign(churned=1.0)
+    customers.write(rows, paths.RAW / "2024-04.parquet")
+    write(line(customers.request(0, "2024-04"), 0.1, name="a"))
+    told("a", 0)
+    assert seen().labelled() == [(1, 0.1)]

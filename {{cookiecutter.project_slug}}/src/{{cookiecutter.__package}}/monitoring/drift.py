@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import numpy as np
 
-from .. import config, files, paths, scores, table
+from .. import config, files, locks, paths, scores, table
 from ..cli import Refusal, run
 from ..registry.history import now
 from ..serving import bundle
 from ..serving.champion import read_pointer
+from .compact import compact
 from .traffic import Traffic
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class Summary(msgspec.Struct, frozen=True):
     """What the monitor saw.
 
     `drift` holds Evidently's distance by drifted column, `performance` the metrics on rows whose
-    labels have arrived; it is empty as long as none have. `report` lies below var/monitoring/.
+    labels are known; it is empty as long as none are. `torn_lines` of the log do not parse: their
+    answers were never sent. `report` lies below var/monitoring/.
     """
 
     at: str
@@ -35,6 +37,7 @@ class Summary(msgspec.Struct, frozen=True):
     status: Status
     reason: str
     rows: int
+    torn_lines: int
     drift: dict[str, float]
     labelled_rows: int
     performance: dict[str, float]
@@ -42,6 +45,7 @@ class Summary(msgspec.Struct, frozen=True):
     report: str
 
 
+@locks.exclusive("monitor", wait=60)
 def watch() -> Summary:
     """Look at the champion's traffic; write report and summary below var/monitoring/."""
     pointer = read_pointer(paths.BUNDLES)
@@ -50,6 +54,7 @@ def watch() -> Summary:
     model = bundle.Model(paths.BUNDLES / pointer.bundle)
     monitoring = config.read("monitoring", config.Monitoring)
     seed = config.read("seed", int)
+    compact(paths.PREDICTIONS)
     traffic = Traffic(model, monitoring.window_days)
     folder = paths.MONITORING / now().replace(":", "")
     rows, drifted, report = traffic.count(), {}, ""
@@ -73,6 +78,7 @@ def watch() -> Summary:
         status=status,
         reason=reason,
         rows=rows,
+        torn_lines=traffic.torn,
         drift=drifted,
         labelled_rows=len(labelled),
         performance=performance(labelled),
@@ -168,6 +174,8 @@ def main() -> int:
     """Print status and quality; with --exit-code the status is the code, see `CODES`."""
     summary = watch()
     print(f"version {summary.version}, {summary.rows} rows answered")
+    if summary.torn_lines:
+        print(f"{summary.torn_lines} lines of the prediction log are torn and were passed over")
     print(f"status: {summary.status} ({summary.reason})")
     if summary.labelled_rows:
         print(f"labels have arrived for {summary.labelled_rows} rows:")
