@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from . import address, config, source, table
 from .cli import Refusal, run
@@ -23,11 +24,7 @@ def replay(partition: str, host: str, port: int) -> Counter[int]:
     with TemporaryDirectory() as folder:
         origin.fetch([partition], Path(folder))
         path = Path(folder) / f"{partition}.parquet"
-        inputs = table.canonical({name: column.type for name, column in data.columns.items()})
-        roles = ", ".join(f"{table.quoted(n)}::VARCHAR" for n in (data.roles.key, data.roles.time))
-        found = table.rows(f"SELECT {roles}, {inputs} FROM read_parquet(?)", path.as_posix())
-    names = (data.roles.key, data.roles.time, *data.columns)
-    rows = [dict(zip(names, row, strict=True)) for row in found]
+        rows = rows_of(path, data)
     answered: Counter[int] = Counter()
     connection = http.client.HTTPConnection(host, port, timeout=60)
     for at in range(0, len(rows), BATCH):
@@ -43,6 +40,15 @@ def replay(partition: str, host: str, port: int) -> Counter[int]:
         answered[reply["version"]] += len(reply["predictions"])
     connection.close()
     return answered
+
+
+def rows_of(path: Path, data: config.Data) -> list[dict[str, Any]]:
+    """A partition's rows as a client sends them: with key and time, without label."""
+    inputs = table.canonical({name: column.type for name, column in data.columns.items()})
+    roles = ", ".join(f"{table.quoted(n)}::VARCHAR" for n in (data.roles.key, data.roles.time))
+    found = table.rows(f"SELECT {roles}, {inputs} FROM read_parquet(?)", path.as_posix())
+    names = (data.roles.key, data.roles.time, *data.columns)
+    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def main() -> None:
