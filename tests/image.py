@@ -112,10 +112,13 @@ def build(dockerfile: Path, context: Path, root: Path, python: str) -> Image:
     }
     machine |= {"PATH": f"{base}/bin{os.pathsep}{machine['PATH']}", "UV_PYTHON": python}
     stages: dict[str, Path] = {}
+    arguments: dict[str, str] = {}
     image = Image(root)
     current = ""
 
     def here(text: str) -> str:
+        for argument, default in arguments.items():
+            text = text.replace(f"${argument}", default)
         return PLACES.sub(rf"{root}/\1", text)
 
     for name, value in _instructions(dockerfile):
@@ -125,6 +128,9 @@ def build(dockerfile: Path, context: Path, root: Path, python: str) -> Image:
                     _set_aside(root, stages.setdefault(current, root / f"stage-{current}"))
                 current = value.partition(" AS ")[2]
                 image = Image(root)
+            case "ARG":
+                argument, _, default = value.partition("=")
+                arguments[argument] = default
             case "WORKDIR":
                 image.folder = Path(here(value))
                 image.folder.mkdir(parents=True)
@@ -133,7 +139,7 @@ def build(dockerfile: Path, context: Path, root: Path, python: str) -> Image:
                     key, _, text = pair.partition("=")
                     image.environment[key] = here(text).replace("$PATH", "/usr/bin:/bin")
             case "COPY":
-                _copy(value, context, stages, image.folder, here)
+                _copy(here(value), context, stages, image.folder, root)
             case "RUN":
                 done = subprocess.run(
                     ["sh", "-e", "-c", here(value)],
@@ -175,21 +181,18 @@ def _set_aside(root: Path, stage: Path) -> None:
             (root / place).rename(stage / place)
 
 
-def _copy(value: str, context: Path, stages: Mapping[str, Path], folder: Path, here: Any) -> None:
+def _copy(value: str, context: Path, stages: Mapping[str, Path], folder: Path, root: Path) -> None:
     *options, target = value.split()
     source = context
     if options[0].startswith("--from="):
         source = stages[options.pop(0).removeprefix("--from=")]
-    to = folder / here(target)
+    to = folder / target
     for name in options:
-        found = source / name.lstrip("/")
+        found = source / name.removeprefix(f"{root}/")
         if found.is_dir():
-            ignored = shutil.ignore_patterns() if source != context else _bytecode
+            ignored = shutil.ignore_patterns("__pycache__") if source == context else None
             shutil.copytree(found, to, symlinks=True, ignore=ignored)
         else:
             place = to / found.name if target.endswith("/") else to
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(found, place)
-
-
-_bytecode = shutil.ignore_patterns("__pycache__")

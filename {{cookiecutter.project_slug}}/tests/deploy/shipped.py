@@ -25,12 +25,15 @@ class Step(NamedTuple):
 
 @cache
 def dockerfile() -> list[Step]:
-    """The instructions in their order, continued lines joined."""
+    """The instructions in their order, continued lines joined, arguments at their defaults."""
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     lines = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
     found: list[Step] = []
     for line in filter(None, lines):
         name, _, value = line.partition(" ")
+        for argument in (step.value for step in found if step.name == "ARG"):
+            variable, _, default = argument.partition("=")
+            value = value.replace(f"${variable}", default)
         stage = sum(step.name == "FROM" for step in found) - (name != "FROM")
         found.append(Step(stage, name, value.strip()))
     return found

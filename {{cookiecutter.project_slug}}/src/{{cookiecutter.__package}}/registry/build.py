@@ -16,6 +16,8 @@ from . import deploy, history, native
 from .lineage import Lineage
 from .portable import NotPortable, Portable, export
 
+BACKGROUND = 8  # training rows that explanations of scikit-learn's own answers are held against
+
 
 def build(
     name: str, data: config.Data, made: Lineage, pipeline: Any, folder: Path
@@ -61,10 +63,13 @@ def _write(
 ) -> bundle.Manifest:
     trained_on, judged_on = partitions()
     columns = deploy.columns(portable, data)
+    sample = table.columns(folder / bundle.REFERENCE, portable.columns)
+    encoded = Schema(columns, data.roles.key, data.roles.time).encode_columns(sample)
     if portable.form == "linear":
-        sample = table.columns(folder / bundle.REFERENCE, portable.columns)
-        encoded = Schema(columns, data.roles.key, data.roles.time).encode_columns(sample)
         portable.arrays["mean_terms"] = linear_terms(portable.arrays, encoded).mean(axis=1)
+    elif portable.form == bundle.NATIVE:
+        few = {f"background_{i}": values[:BACKGROUND] for i, values in enumerate(encoded)}
+        portable.arrays.update(few)
     complete = next(
         (i for i in range(len(expected)) if all(rows[name][i] is not None for name in rows)), 0
     )

@@ -8,12 +8,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from ..cli import Refusal
-from .explain import EXPLAINERS, Explainer, Explanation, explained
+from .explain import EXPLAINERS, Explainer, Explanation, SampledShapley, explained
 from .predictor import FORMS, Floats, Predictor
-from .schema import BadRequest, Column, Schema
+from .schema import Column, Schema
 
 FORMAT = 1
 MANIFEST = "bundle.json"
@@ -82,13 +81,12 @@ class Model:
                 raise BadBundle(f"{folder.name}/{name} does not have the checksum of the manifest")
         self.schema = Schema(manifest.columns, manifest.key, manifest.time)
         self.quick = manifest.form != NATIVE
-        self._arrays: dict[str, NDArray[Any]] = {}
+        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+            self._arrays = dict(arrays)
         self._predictor = self._load() if self.quick else self._load_native()
         self._smoke()
 
     def _load(self) -> Predictor:
-        with np.load(self.folder / ARRAYS, allow_pickle=False) as arrays:
-            self._arrays = dict(arrays)
         return FORMS[self.manifest.form](self._arrays, self.manifest.meta)
 
     def _load_native(self) -> Predictor:
@@ -134,12 +132,13 @@ class Model:
         return np.array([self._predictor.one(row) for row in zip(*columns, strict=True)])
 
     def explain(self, row: Any) -> Explanation:
-        """What each column of a decoded row adds to the answer; raises `BadRequest`."""
-        if not self.quick:
-            raise BadRequest("this model is served by scikit-learn itself, which explains nothing")
+        """What each column of a decoded row adds to the answer."""
         columns, _ = self.schema.encode([row])
         return explained(self._explainer, columns, [column.name for column in self.schema.columns])
 
     @cached_property
     def _explainer(self) -> Explainer:
-        return EXPLAINERS[self.manifest.form](self._arrays, self.manifest.meta)
+        if self.quick:
+            return EXPLAINERS[self.manifest.form](self._arrays, self.manifest.meta)
+        background = [self._arrays[f"background_{i}"] for i in range(len(self.schema.columns))]
+        return SampledShapley(self._predictor.predict, background)

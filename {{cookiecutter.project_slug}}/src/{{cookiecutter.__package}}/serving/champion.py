@@ -45,7 +45,10 @@ class Champion:
         """Follow the pointer; a failure is kept in `trouble` and leaves the old model serving."""
         try:
             pointer = read_pointer(self._bundles)
-            if pointer is None or pointer == self._seen:
+            if pointer is None:
+                return
+            if pointer == self._seen:
+                self.trouble = ""  # another one was refused, and has been taken back
                 return
             model = Model(self._bundles / pointer.bundle)
             if self.model and (changes := self.model.schema.broken_by(model.schema)):
@@ -53,6 +56,7 @@ class Champion:
                     f"{pointer.bundle} {changes}, so the requests of today would fail; "
                     "restart the service once its callers have changed"
                 )
+            created = datetime.fromisoformat(model.manifest.created).timestamp()
         except (BadBundle, OSError) as error:
             self._trouble(str(error))
         except Exception as error:  # a broken bundle may fail in any way; the service must not
@@ -62,7 +66,7 @@ class Champion:
             self.model, self.since, self.trouble = model, pointer.since, ""
             metrics.SWAPS.inc()
             metrics.VERSION.set(model.manifest.version)
-            metrics.CREATED.set(datetime.fromisoformat(model.manifest.created).timestamp())
+            metrics.CREATED.set(created)
             log.info("serving version %s (%s)", model.manifest.version, pointer.bundle)
 
     def _trouble(self, error: str) -> None:

@@ -1,7 +1,11 @@
 """Why a request is not answered, and the one shape in which every caller is told."""
 
+import re
+from http import HTTPStatus
+
 import msgspec
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from .schema import BadRequest
 
@@ -38,6 +42,7 @@ STATUS: dict[type[Exception], int] = {
     Unauthorized: 401,
     TooSlow: 408,
     TooLarge: 413,
+    ClientDisconnect: 499,  # nobody is told; nginx counts it so
     Busy: 503,
     Unavailable: 503,
 }
@@ -60,3 +65,11 @@ def told(error: Exception) -> tuple[int, bytes, dict[str, str]]:
     else:
         status, text, headers = 500, "the service has failed; its log says why", {}
     return status, msgspec.json.encode(Error(text, getattr(error, "field", None))), headers
+
+
+def reason(error: Exception) -> str:
+    """What an error is called in the figures: busy, bad_request, too_large, not_found, failure..."""
+    if isinstance(error, HTTPException):
+        return HTTPStatus(error.status_code).name.lower()
+    name = type(error).__name__ if type(error) in STATUS else "Failure"
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()

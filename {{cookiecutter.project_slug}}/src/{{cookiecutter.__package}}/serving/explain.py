@@ -1,9 +1,10 @@
 """What each column adds to one answer: exact Shapley values of the model's raw output.
 
 They add up, with the output expected of an unknown row (the base), to the raw output of the row:
-the log-odds of label 1, or its probability for a random forest.
+the log-odds of label 1, or its probability where trees or scikit-learn itself give that.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -12,7 +13,7 @@ import numpy as np
 from .predictor import Arrays, Columns, Floats, linear_terms
 
 Unit = Literal["log_odds", "probability"]
-Method = Literal["tree_shap_path_dependent", "linear_shap"]
+Method = Literal["tree_shap_path_dependent", "linear_shap", "sampled_shapley"]
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -100,8 +101,47 @@ class LinearShap:
         return terms
 
 
-Explainer = TreeShap | LinearShap
-EXPLAINERS: dict[str, type[Explainer]] = {"trees": TreeShap, "linear": LinearShap}
+class SampledShapley:
+    """For any predictor: how the answer changes as the columns of a training row become this row's.
+
+    Mean over some training rows and, for each, one order of the columns and its reverse (Štrumbelj
+    and Kononenko, 2014). Always the same orders, so always the same answer. An estimate: the base
+    is exact only for these training rows, the sum always.
+    """
+
+    method: Method = "sampled_shapley"
+    unit: Unit = "probability"
+
+    def __init__(self, predict: Callable[[Columns], Floats], background: Columns) -> None:
+        self._predict, self._background = predict, background
+        self.base = float(predict(background).mean())
+        random = np.random.default_rng(0)
+        orders = [random.permutation(len(background)) for _ in background[0]]
+        self._orders = [way for order in orders for way in (order, order[::-1])]
+
+    def contributions(self, columns: Columns) -> Floats:
+        """One number a column, shape (columns,), for columns of length 1."""
+        count = len(columns)
+        # Row s of a walk: the first s columns of its order are known.
+        known = np.array([np.argsort(order) for order in self._orders])[:, None, :]
+        mixed = known < np.arange(count + 1)[None, :, None]
+        rows = np.repeat(np.arange(len(self._orders)) // 2, count + 1)
+        flat = mixed.reshape(-1, count)
+        table = [
+            np.where(flat[:, i], columns[i][0], self._background[i][rows]) for i in range(count)
+        ]
+        steps = np.diff(self._predict(table).reshape(len(self._orders), count + 1), axis=1)
+        total = np.zeros(count)
+        for order, step in zip(self._orders, steps, strict=True):
+            total[order] += step
+        return total / len(self._orders)
+
+
+Explainer = TreeShap | LinearShap | SampledShapley
+EXPLAINERS: dict[str, Callable[[Arrays, dict[str, Any]], Explainer]] = {
+    "trees": TreeShap,
+    "linear": LinearShap,
+}
 
 
 def explained(explainer: Explainer, columns: Columns, names: list[str]) -> Explanation:

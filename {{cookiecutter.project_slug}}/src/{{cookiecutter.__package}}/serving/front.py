@@ -13,13 +13,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import metrics
-from .errors import Busy, TooLarge, TooSlow, Unauthorized, Unavailable, told
+from .errors import STATUS, Busy, TooLarge, TooSlow, Unauthorized, Unavailable, reason, told
 from .service import Service
 
 # Open to all: what tells no more than that the service runs, and the page, which holds no data.
 OPEN = {"/", "/health/live", "/health/ready", "/ping", "/v2/health/live", "/v2/health/ready"}
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,100}")
-GONE = 499  # the caller did not wait for the answer; nginx counts it so
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +44,10 @@ class Front:
             return
         task: Any = asyncio.current_task()
         began = self._began[task] = time.perf_counter()
-        status = GONE
+        status = STATUS[ClientDisconnect]  # unless an answer is begun
         try:
             self._admit(scope)
             status = await self._pass_on(scope, receive, send)
-        except ClientDisconnect:
-            pass
         except asyncio.CancelledError:
             if task not in self._overdue or scope["answered"]:
                 raise
@@ -95,7 +92,7 @@ class Front:
             raise TooLarge(f"the body is over {self._limits.max_body_bytes} bytes")
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> int:
-        status = GONE
+        status = STATUS[ClientDisconnect]
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -125,6 +122,7 @@ class Front:
             await asyncio.sleep(self._limits.poll_seconds)
             await asyncio.to_thread(self.service.champion.refresh)
             self.service.log.look()
+            self.service.feedback.look()
             metrics.IN_FLIGHT.set(len(self._began))
             latest = time.perf_counter() - self._limits.request_seconds
             for task, began in self._began.items():
@@ -139,7 +137,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientDisconnect
+            raise ClientDisconnect("the caller has gone")
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
@@ -152,6 +150,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
 def refusal(scope: Scope, error: Exception) -> Response:
     """The answer to a request that failed, noted in the service's log under the request's id."""
     status, body, headers = told(error)
+    metrics.REFUSED.labels(reason(error)).inc()
     request = scope["request_id"] = scope.get("request_id") or os.urandom(8).hex()
     if status >= 500 and not isinstance(error, (Busy, Unavailable)):
         log.error("request failed", exc_info=error, extra={"request": request})

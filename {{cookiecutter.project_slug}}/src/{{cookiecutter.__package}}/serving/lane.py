@@ -19,6 +19,7 @@ from .front import REQUEST_ID, Front
 
 START = b"POST /predict HTTP/1.1\r\n"
 LONGEST_HEAD = 16_384
+LONGEST_BODY = 65_536  # of a single row; more comes in many pieces, which the lane would join anew
 HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 REQUESTS = metrics.REQUESTS.labels("/predict", "200")
 DURATION = metrics.DURATION.labels("/predict")
@@ -87,14 +88,12 @@ class Lane(HttpToolsProtocol):
                 break
             data = data[taken:]
         if data and not self._held:
-            super().data_received(data)
+            self._pass_on(data)
 
     def shutdown(self) -> None:
         """Close soon: what is on its way is still answered."""
         self._closing = True
-        if self._held:
-            data, self._held = self._held, b""
-            super().data_received(data)
+        self._let_go()
         self.loop.call_later(0.1, super().shutdown)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -103,13 +102,28 @@ class Lane(HttpToolsProtocol):
             self._timer.cancel()
         super().connection_lost(exc)
 
+    def _pass_on(self, data: bytes) -> None:
+        self._last = time.perf_counter()
+        super().data_received(data)
+
+    def _let_go(self) -> None:
+        """Leave a request that has come in part to uvicorn."""
+        if self._held:
+            data, self._held = self._held, b""
+            self._pass_on(data)
+
     def _expire(self) -> None:
-        """Close the connection once nothing has come for as long as uvicorn would wait."""
+        """Close the connection once nothing has come for as long as uvicorn would wait.
+
+        A request that has not come whole by then is left to uvicorn, where its time is limited.
+        """
         self._timer = None
         left = self._last + self.timeout_keep_alive - time.perf_counter()
         if left > 0:
             self._timer = self.loop.call_later(left, self._expire)
-        elif self._held or self._free():
+        elif self._held:
+            self._let_go()
+        elif self._free():
             self.transport.close()
 
     def _free(self) -> bool:
@@ -133,7 +147,9 @@ class Lane(HttpToolsProtocol):
         if end < 0 or not data.startswith(START):
             return 0
         head = read_head(data[len(START) : end])
-        if head is None or not front.allows(head.authorization, head.length):
+        if head is None or head.length > LONGEST_BODY:
+            return 0
+        if not front.allows(head.authorization, head.length):
             return 0
         self._unset_keepalive_if_required()
         self._last = began

@@ -28,6 +28,7 @@ DURATION = Histogram(
     buckets=SECONDS,
 )
 IN_FLIGHT = Gauge("http_requests_in_flight", "Requests being answered", multiprocess_mode="livesum")
+REFUSED = Counter("http_requests_refused", "Requests not answered, by the reason", ["reason"])
 PREDICTIONS = Counter("predictions", "Rows answered", ["label"])
 VERSION = Gauge("model_version", "Version of the model in service", multiprocess_mode="liveall")
 CREATED = Gauge(
@@ -37,7 +38,7 @@ CREATED = Gauge(
 )
 SWAPS = Counter("model_swaps", "Models taken into service")
 SWAP_FAILURES = Counter("model_swap_failures", "Bundles refused")
-LOG_FAILURES = Counter("prediction_log_failures", "Requests the prediction log did not take")
+LOG_FAILURES = Counter("prediction_log_failures", "Writes the prediction log did not take")
 
 
 def exposition() -> bytes:

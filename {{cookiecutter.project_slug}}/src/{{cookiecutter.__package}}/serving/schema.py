@@ -86,6 +86,9 @@ class Schema:
 
     def convert_row(self, values: Mapping[str, Any], number: int) -> Any:
         """The row made from values by column name, as a client of another protocol sends it."""
+        for name, value in values.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise _not_finite(name, value, f"[{number}]")
         try:
             return msgspec.convert(values, self.row_type)
         except msgspec.ValidationError as error:
@@ -177,9 +180,12 @@ def _nan(body: bytes, row: str) -> BadRequest | None:
         place = f"[{number}]" if isinstance(found, list) else row
         for name, value in values.items() if isinstance(values, dict) else ():
             if isinstance(value, float) and not math.isfinite(value):
-                return BadRequest(
-                    f"column `{name}` is {value}, which JSON does not have; "
-                    "send null for a missing value",
-                    f"{place}.{name}" if place else name,
-                )
+                return _not_finite(name, value, place)
     return None
+
+
+def _not_finite(name: str, value: float, place: str) -> BadRequest:
+    return BadRequest(
+        f"column `{name}` is {value}, which JSON does not have; send null for a missing value",
+        f"{place}.{name}" if place else name,
+    )

@@ -93,9 +93,13 @@ class Service:
                 rows.append(model.schema.decode_row(raw, number))
         else:
             rows = [found]
+        reasons = await self._reasons(model, rows) if explain else []
         predictions = await self.answer(model, rows, request)
-        if explain:
-            predictions = await self._explained(model, rows, predictions)
+        if reasons:
+            predictions = [
+                msgspec.structs.replace(prediction, explanation=reason)
+                for prediction, reason in zip(predictions, reasons, strict=True)
+            ]
         return encode(Answer(model.manifest.version, predictions))
 
     def at_once(self, body: bytes, request: str = "") -> bytes | None:
@@ -105,7 +109,7 @@ class Service:
             return None
         try:
             prediction = self._one(model, model.schema.decode(body), request)
-        except (BadRequest, Unavailable):
+        except Exception:  # `predict` meets it too, and its callers tell it
             return None
         return encode(Answer(model.manifest.version, [prediction]))
 
@@ -118,25 +122,26 @@ class Service:
 
     async def answer(self, model: Model, rows: Sequence[Any], request: str) -> list[Prediction]:
         """Predict and log decoded rows, block by block, so that short requests pass in between."""
-        if not model.quick:
-            return self._noted(model, rows, *await self._batcher.predict(model, rows), request)
-        if len(rows) == 1:
+        if model.quick and len(rows) == 1:
             return [self._one(model, rows[0], request)]
+        every = None if model.quick else await self._batcher.predict(model, rows)
         predictions: list[Prediction] = []
         async with self._long:  # two at a time would only make each other and the short ones wait
             for start in range(0, len(rows), BLOCK):
                 await asyncio.sleep(0)
-                block = rows[start : start + BLOCK]
-                predictions += self._noted(model, block, *model.predict(block), request)
+                part = slice(start, start + BLOCK)
+                found = (every[0][part], every[1][part]) if every else model.predict(rows[part])
+                predictions += self._noted(model, rows[part], *found, request)
         return predictions
 
-    async def _explained(
-        self, model: Model, rows: Sequence[Any], predictions: Sequence[Prediction]
-    ) -> list[Prediction]:
+    async def _reasons(self, model: Model, rows: Sequence[Any]) -> list[Explanation]:
         found = []
-        for row, prediction in zip(rows, predictions, strict=True):
+        for row in rows:
             await asyncio.sleep(0)
-            found.append(msgspec.structs.replace(prediction, explanation=model.explain(row)))
+            if model.quick:
+                found.append(model.explain(row))
+            else:
+                found.append(await asyncio.to_thread(model.explain, row))
         return found
 
     def _noted(
