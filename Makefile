@@ -1,6 +1,6 @@
 # `make demo` shows the whole loop, `make test` tests the template. Both bring their own tools.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint lock bench
+.PHONY: help demo test test-full lint lock bench bench-serving
 
 PYTHON ?= python3
 TOOLS := .tools
@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
 help: ## list the commands
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
 
 $(TOOLS)/.ready: locks/tools.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "error: Python 3.11 to 3.13 is needed; name one: make PYTHON=python3.12 ...")'
@@ -37,6 +37,9 @@ lint: $(TOOLS)/.ready ## check style, format and types of the template's own cod
 
 bench: $(TOOLS)/.ready ## measure the pipeline against its peers: make bench STARTER=<kedro starter>
 	@python -m benchmarks.pipeline $(STARTER)
+
+bench-serving: $(TOOLS)/.ready ## measure the service against its peers; needs wrk, and two idle cores
+	@python -m benchmarks.serving
 
 lock: $(TOOLS)/.ready ## bring locks/tools.txt in line with locks/tools.in
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header locks/tools.in -o locks/tools.txt

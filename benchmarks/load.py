@@ -28,13 +28,16 @@ class Load:
 def begin(
     address: str, bodies: Path, connections: int, seconds: int, cores: str = "1"
 ) -> "subprocess.Popen[str]":
-    """Start a load."""
+    """Start a load.
+
+    It is scheduled as a batch: when it wakes up, it does not push a server off a core they share.
+    """
     if not shutil.which("wrk"):
         raise RuntimeError("wrk is not here: install your system's package `wrk`")
-    command = ["taskset", "--cpu-list", cores, "wrk", "--threads=1", "--timeout=60s"]
+    command = ["taskset", "--cpu-list", cores, "chrt", "--batch", "0", "wrk", "--threads=1"]
     settings = [f"--connections={connections}", f"--duration={seconds}s", f"--script={SCRIPT}"]
     return subprocess.Popen(
-        [*command, *settings, address, "--", str(bodies)],
+        [*command, *settings, "--timeout=60s", address, "--", str(bodies)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

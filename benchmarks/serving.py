@@ -1,9 +1,8 @@
 """`python -m benchmarks.serving`: the prediction service against its peers on this machine.
 
 Every round starts each contestant in turn, warms it, measures it and ends it, so that noise hits
-all alike. The server has core 0, the load core 1. How two workers scale is measured with the load
-on the server's own cores: one worker and its load on core 0, two workers and theirs on both.
-Needs Linux, two cores and `wrk`.
+all alike. The server has core 0 and the load core 1; the service with two workers and its load
+share both. Needs Linux, two cores and `wrk`.
 """
 
 import argparse
@@ -15,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 from demo.project import Project, bake
 
@@ -73,10 +73,12 @@ class Bench:
         with self._running(contestant) as server:
             found = {"start": server.seconds}
             self._load(contestant, "single", CONNECTIONS, WARM)
-            before = server.usage()
+            before, rested = server.usage(), idle(contestant.cores)
             many = self._load(contestant, "single", CONNECTIONS, LONG)
-            used = spent(before, after := server.usage())
-            found |= {"rate": many.rate, "cpu": sum(used) / many.answers * 1e6}
+            rested = idle(contestant.cores) - rested
+            used = sum(spent(before, after := server.usage()))
+            found |= {"rate": many.rate, "cpu": used / many.answers * 1e6}
+            found |= {"others": max(0.0, 1 - (used + rested) / many.seconds)}
             found |= {"resident": sum(after.resident.values())}
             found |= {"largest": max(after.resident.values())}
             alone = self._load(contestant, "single", 1, SHORT)
@@ -104,15 +106,15 @@ class Bench:
     def saturate(self, contestant: Contestant) -> Figures:
         """Answers per CPU second that a saturated server has used, and that it could have used.
 
-        The load runs on the server's cores, so each core has the same mix of both. The server could
-        have used what its cores were idle: neither the load nor anybody else's work counts against
-        it, but a worker that has too little to do does.
+        It could have used what its cores were idle: neither a load beside it on the same cores nor
+        anybody else's work counts against it, but a worker that has too little to do does. One with
+        less than a quarter of the work is no worker: others may have taken what it left idle.
         """
         cores = contestant.cores
         with self._running(contestant) as server:
-            self._load(contestant, "single", SATURATING, WARM, cores)
+            self._load(contestant, "single", SATURATING, WARM)
             before, rested = server.usage(), idle(cores)
-            found = self._load(contestant, "single", SATURATING, LONG, cores)
+            found = self._load(contestant, "single", SATURATING, LONG)
             rested = idle(cores) - rested
             used = spent(before, server.usage())
         return {
@@ -120,6 +122,7 @@ class Bench:
             "per second used": found.answers / sum(used),
             "per second available": found.answers / (sum(used) + rested),
             "busiest": max(used) / sum(used),
+            "workers": sum(one >= sum(used) / 4 for one in used),
         }
 
     @contextmanager
@@ -141,9 +144,8 @@ class Bench:
         answer = post(contestant.port, contestant.path, body)
         return contestant.read(answer) if contestant.read else []
 
-    def _load(
-        self, contestant: Contestant, kind: str, connections: int, seconds: int, cores: str = "1"
-    ) -> load.Load:
+    def _load(self, contestant: Contestant, kind: str, connections: int, seconds: int) -> load.Load:
+        cores = "0,1" if "," in contestant.cores else "1"
         bodies = self._bodies(contestant, kind)
         return load.run(self._address(contestant), bodies, connections, seconds, cores)
 
@@ -189,6 +191,8 @@ def run(project: Project, scratch: Path, rounds: int) -> None:
             for name, value in bench.saturate(contestant).items():
                 found[contestant.name][f"saturated {name}"].append(value)
         print(f"round {number + 1} of {rounds} done", flush=True)
+    others = [share for figures in found.values() for share in figures["others"]]
+    print(f"of the server's core others took {median(others):.0%}, at most {max(others):.0%}")
     sizes = {one.name: serving_report.size(one.venv) for one in single}
     serving_report.show(found, sizes)
 

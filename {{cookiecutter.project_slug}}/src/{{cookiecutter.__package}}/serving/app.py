@@ -29,10 +29,10 @@ FACTS = (
     "trained_on",
     "judged_on",
     "metrics",
+    "target",
     "threshold",
     "columns",
 )
-PAGE = Path(__file__).with_name("page.html")
 
 
 def create_app(var: Path, limits: Limits, key: str = "") -> Front:
@@ -62,9 +62,13 @@ def create_app(var: Path, limits: Limits, key: str = "") -> Front:
         return path
 
     @app.get("/", include_in_schema=False)
-    async def page() -> Response:
-        """A page for people."""
-        return FileResponse(PAGE)
+    @app.get("/page.css", include_in_schema=False)
+    @app.get("/page.js", include_in_schema=False)
+    async def page(request: Request) -> Response:
+        """A page for people, its style and its script; they hold no data."""
+        name = request.scope["route"].path[1:] or "page.html"
+        fresh = {"cache-control": "no-cache"}  # a new script does not fit an old page
+        return FileResponse(Path(__file__).with_name(name), headers=fresh)
 
     @app.post("/predict")
     async def predict(request: Request, explain: bool = False) -> Response:

@@ -68,7 +68,7 @@ def told(error: Exception) -> tuple[int, bytes, dict[str, str]]:
 
 
 def reason(error: Exception) -> str:
-    """What an error is called in the figures: busy, bad_request, too_large, not_found, failure..."""
+    """What an error is called in the figures: busy, bad_request, not_found, failure and so on."""
     if isinstance(error, HTTPException):
         return HTTPStatus(error.status_code).name.lower()
     name = type(error).__name__ if type(error) in STATUS else "Failure"

@@ -17,7 +17,8 @@ from .errors import STATUS, Busy, TooLarge, TooSlow, Unauthorized, Unavailable, 
 from .service import Service
 
 # Open to all: what tells no more than that the service runs, and the page, which holds no data.
-OPEN = {"/", "/health/live", "/health/ready", "/ping", "/v2/health/live", "/v2/health/ready"}
+HEALTH = {"/health/live", "/health/ready", "/ping", "/v2/health/live", "/v2/health/ready"}
+OPEN = {"/", "/page.css", "/page.js", *HEALTH}
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,100}")
 
 log = logging.getLogger(__name__)
