@@ -290,7 +290,7 @@ function showExplanation({ base, unit, method, contributions }, row) {
   const head = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)));
   const shown = table(head, total("A row of which nothing is known", base), ...parts.slice(0, SHOWN).map(line));
   const adds = most < 0 ? `takes ${amount(most)} from` : `adds ${amount(most)} to`;
-  const words = `Most of all, ${first} ${adds} the ${scale}. All columns lead from the first line to the last.`;
+  const words = `Most of all, ${first} ${adds} the ${scale}. Together, all columns lead from the first line to the last.`;
   const found = [element("p", {}, words), shown];
   const rest = parts.slice(SHOWN);
   if (rest.length) {

@@ -62,8 +62,8 @@ class Trees:
 
     def predict(self, columns: Columns) -> Floats:
         """Probabilities, shape (n,), for columns of length n."""
-        blocks = range(0, len(columns[0]), 512)  # what a processor's cache can hold
-        parts = [self._block([column[at : at + 512] for column in columns]) for at in blocks]
+        blocks = range(0, len(columns[0]), 256)  # what a processor's cache can hold
+        parts = [self._block([column[at : at + 256] for column in columns]) for at in blocks]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def one(self, values: Values) -> float:
@@ -79,8 +79,12 @@ class Trees:
             )
             for value, thresholds, first in zip(values, self._lists, self._first, strict=True)
         ]
-        reachable = np.bitwise_and.reduce(self._table.take(places, axis=0), axis=0)
-        total = float(self._sum(reachable))
+        reachable = np.bitwise_and.reduce(self._table.take(places, axis=0))
+        # A power of two is exact as a float, so its exponent is the number of the one leaf left.
+        _, exponents = np.frexp(reachable)
+        # One tree after the other, as the estimator adds them: other orders round differently.
+        values = self._leaves.take(exponents + self._trees)
+        total = float(np.add.accumulate(values)[-1]) / self._scale
         if not self._logit:
             return total
         small = math.exp(-abs(total))
@@ -89,18 +93,11 @@ class Trees:
     def _block(self, columns: Columns) -> Floats:
         reachable = np.full((len(columns[0]), len(self._trees)), ~np.uint64(0))
         for values, thresholds, first in zip(columns, self._thresholds, self._first, strict=True):
-            reachable &= self._table[first + _interval(values, thresholds)]
-        total = self._sum(reachable)
-        return sigmoid(total) if self._logit else total
-
-    def _sum(self, reachable: NDArray[np.uint64]) -> Floats:
-        """The sum over the trees, whose words are in the last dimension."""
-        # A power of two is exact as a float, so its exponent is the number of the one leaf left.
+            reachable &= self._table.take(first + _interval(values, thresholds), axis=0)
         _, exponents = np.frexp(reachable)
         values = self._leaves.take(exponents + self._trees)
-        # In the order of the trees, as the estimator adds them: other orders round differently.
-        total: Floats = values.cumsum(axis=-1)[..., -1] / self._scale
-        return total
+        total: Floats = np.add.reduce(np.ascontiguousarray(values.T)) / self._scale
+        return sigmoid(total) if self._logit else total
 
 
 def _interval(values: NDArray[Any], thresholds: Floats | None) -> NDArray[Any]:

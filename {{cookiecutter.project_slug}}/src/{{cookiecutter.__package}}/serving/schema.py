@@ -154,19 +154,20 @@ def explained(
         return _nan(body, row) or BadRequest(f"the body is not JSON: {error}", row or None)
     match = PLACE.match(str(error))
     what, path = (match["what"], match["path"] or "") if match else (str(error), "")
-    column = path.removeprefix(".")
+    place = path.removeprefix(".")
     named = NAMED.search(what)
-    if named and "missing required" in what:
+    if named and ("missing required" in what or "unknown field" in what):
         column = named["name"]
-        said = f"{noun} `{column}` is missing"
-    elif named and "unknown field" in what:
-        column = named["name"]
-        said = f"{noun} `{column}` is unknown; /openapi.json lists the {noun}s"
-    elif column:
-        said = f"{noun} `{column}`: {what}"
+        place = f"{place}.{column}" if place else column
+        if "unknown field" in what:
+            said = f"{noun} `{column}` is unknown; /openapi.json lists the {noun}s"
+        else:
+            said = f"{noun} `{column}` is missing"
+    elif place:
+        said = f"{noun} `{place}`: {what}"
     else:
         said = f"the {'row' if row else 'body'}: {what}"
-    return BadRequest(said, f"{row}.{column}" if row and column else row or column or None)
+    return BadRequest(said, f"{row}.{place}" if row and place else row or place or None)
 
 
 def _nan(body: bytes, row: str) -> BadRequest | None:
