@@ -48,7 +48,7 @@ def summary(facts: dict[str, Any], seconds: dict[str, float]) -> str:
         f"  model card     {folder}/var/bundles/{facts['retrain']['bundle']}/card.md",
         f"  history        cd {folder} && make history",
         f"  MLflow         cd {folder} && make ui      then http://127.0.0.1:5000",
-        f"  API            cd {folder} && make serve   then http://127.0.0.1:8000/docs",
+        f"  service        cd {folder} && make serve   then http://127.0.0.1:8000",
     ]
     return "\n".join(lines)
 

@@ -23,5 +23,5 @@ Next:
   make env && . .venv/bin/activate
   dvc repro      # data to evaluated model
   git add --all && git commit -m "The first model"
-  make serve     # release the model and serve it on http://127.0.0.1:8000/docs
+  make serve     # release the model and serve it on http://127.0.0.1:8000
 """)

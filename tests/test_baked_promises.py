@@ -138,10 +138,11 @@ def test_the_tree_in_the_readme_is_the_tree(baked: Path) -> None:
 def test_the_makefile_and_the_workflows_name_files_that_exist(baked: Path) -> None:
     # SKA 7: CI and Dockerfile wanted a lock file that was not shipped.
     known = outs(baked)
+    folders = r"(?<![\w/.])(?:locks|conf|deploy|reports|tests|notebooks)/[\w./-]+"
     paths = [baked / "Makefile", *workflows(baked)]
     for path in paths:
         text = path.read_text(encoding="utf-8")
-        for name in re.findall(r"(?<![\w/.])(?:locks|conf|deploy|reports|tests|notebooks)/[\w./-]+", text):
+        for name in re.findall(folders, text):
             assert (baked / name).exists() or name in known, f"{path.name} names {name}"
 
 

@@ -19,7 +19,7 @@ def test_the_summary_names_every_place_to_look_and_each_exists(life: Lived) -> N
     commands = {
         "history": r"make history$",
         "MLflow": r"make ui .*http://127\.0\.0\.1:5000$",
-        "API": r"make serve .*http://127\.0\.0\.1:8000/docs$",
+        "service": r"make serve .*http://127\.0\.0\.1:8000$",
     }
     for name, command in commands.items():
         assert re.search(rf"^  {name}\s+cd {life.project.folder} && {command}", said, re.M), name

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
@@ -17,6 +18,7 @@ from .errors import STATUS
 from .feedback import take
 from .front import Front, read_body, refusal
 from .protocols import mlflow, open_inference
+from .schema import BadRequest
 from .service import Limits, Service
 
 FACTS = (
@@ -120,11 +122,15 @@ def create_app(var: Path, limits: Limits, key: str = "") -> Front:
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     async def refuse(request: Request, error: Exception) -> Response:
+        if isinstance(error, RequestValidationError):
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            error = BadRequest(f"{place}: {first['msg']}")
         return refusal(request.scope, error)
 
     app.include_router(mlflow.routes(service))
     app.include_router(open_inference.routes(service))
-    for kind in (*STATUS, HTTPException, Exception):
+    for kind in (*STATUS, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, refuse)
 
     def document() -> dict[str, Any]:

@@ -24,6 +24,7 @@ const at = (id) => document.getElementById(id);
 const percent = (share) => `${(100 * share).toLocaleString("en", { maximumSignificantDigits: 3 })}\u00a0%`;
 const amount = (number) => Math.abs(number).toFixed(3);
 const signed = (number) => (number < 0 ? "−" : "+") + amount(number);
+const plain = (value) => (value === null ? "missing" : value === "" ? "(empty)" : value);
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 function element(tag, properties = {}, ...children) {
@@ -76,6 +77,7 @@ function askForKey(refusal) {
     const close = () => {
       if (dialog.returnValue !== "use") return reject(new Refused("The service asks for an API key."));
       sessionStorage.setItem(KEY, at("key").value);
+      at("key").value = "";
       resolve();
     };
     dialog.addEventListener("close", close, { once: true });
@@ -96,11 +98,9 @@ function start() {
   at("notice").hidden = true;
   return attempt(
     async () => {
-      model = await json("model");
-      showModel();
+      await look();
       makeForm();
       at("main").hidden = false;
-      await attempt(showDrift, (error) => at("drift-reason").replaceChildren(error.message));
     },
     (error) => {
       at("notice-text").textContent = error.message;
@@ -109,8 +109,16 @@ function start() {
   );
 }
 
+async function look() {
+  model = await json("model");
+  showModel();
+  await attempt(showDrift, (error) => at("drift-reason").replaceChildren(error.message));
+}
+
 function showModel() {
-  const partitions = (names) => (names.length > 2 ? `${names[0]} … ${names.at(-1)} (${names.length})` : names.join(", "));
+  const partitions = (names) => {
+    return names.length < 3 ? names.join(", ") : `${names[0]} … ${names.at(-1)} (${names.length})`;
+  };
   const facts = [
     ["Version", model.version],
     ["In service since", moment(model.since)],
@@ -152,9 +160,8 @@ async function showDrift() {
   at("drift").className = `state ${tone}`;
   at("drift").textContent = words;
   at("drift-reason").textContent = seen.reason;
-  at("drift-seen").replaceChildren(
-    "Looked at ", moment(seen.at), `: ${seen.rows.toLocaleString("en")} answers of version ${seen.version}`,
-  );
+  const rows = `: ${seen.rows.toLocaleString("en")} answers of version ${seen.version}`;
+  at("drift-seen").replaceChildren("Looked at ", moment(seen.at), rows);
   at("report").hidden = !seen.report;
   if (sessionStorage.getItem(KEY)) at("report").textContent = "Save the report";
   if (seen.version === model.version) showQuality(seen.performance, seen.labelled_rows);
@@ -179,8 +186,9 @@ function makeForm() {
 
 function makeField(column, id, given) {
   const known = column.vocabulary;
-  const isMenu = known !== null && known.length <= MENU && (given === null || known.includes(given));
-  const input = isMenu ? menu(column, given) : element("input", { defaultValue: given ?? "", spellcheck: false });
+  const isMenu = known !== null && known.length <= MENU && [null, ...known].includes(given);
+  const text = { defaultValue: given ?? "", spellcheck: false };
+  const input = isMenu ? menu(column, given) : element("input", text);
   const hints = [column.description];
   const list = element("datalist", { id: `${id}-list` });
   if (!isMenu && known) {
@@ -197,14 +205,15 @@ function makeField(column, id, given) {
   if (!column.required) label.append(" ", element("span", { className: "quiet" }, "optional"));
   const hint = element("p", { id: `${id}-hint`, className: "quiet" }, hints.filter(Boolean).join("; "));
   const error = element("p", { id: `${id}-error`, className: "bad" });
-  return { column, input, error, isMenu, box: element("div", { className: "field" }, label, input, list, hint, error) };
+  const box = element("div", { className: "field" }, label, input, list, hint, error);
+  return { column, input, error, isMenu, box };
 }
 
 function menu(column, given) {
   const options = column.vocabulary.map((text, value) => {
-    return element("option", { value, defaultSelected: text === given }, text);
+    return element("option", { value, defaultSelected: text === given }, plain(text));
   });
-  if (!column.required) options.unshift(element("option", { value: "" }, "missing"));
+  if (!column.required) options.unshift(element("option", { value: "" }, plain(null)));
   return element("select", {}, ...options);
 }
 
@@ -240,8 +249,7 @@ async function predict() {
   for (const field of fields) row[field.column.name] = valueOf(field);
   const { version, predictions } = await json(EXPLAINED, row);
   if (version !== model.version) { // promoted or rolled back meanwhile
-    model = await json("model");
-    showModel();
+    await look();
   }
   showAnswer(predictions[0], version);
   showExplanation(predictions[0].explanation, row);
@@ -284,28 +292,34 @@ function showExplanation({ base, unit, method, contributions }, row) {
   const largest = Math.abs(most) || 1;
   const line = ([name, part]) => explained(name, row[name], part, largest);
   const table = (...lines) => element("table", { className: "parts" }, element("tbody", {}, ...lines));
-  const total = (words, x) => element("tr", { className: "total" },
-    element("th", { scope: "row", colSpan: 2 }, words, chance(x)), element("td", {}, (x < 0 ? "−" : "") + amount(x)));
+  const total = (words, x) => {
+    const head = element("th", { scope: "row", colSpan: 2 }, words, chance(x));
+    return element("tr", { className: "total" }, head, element("td", {}, (x < 0 ? "−" : "") + amount(x)));
+  };
   const heads = ["Column and value", "takes · adds", scale];
   const head = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)));
-  const shown = table(head, total("A row of which nothing is known", base), ...parts.slice(0, SHOWN).map(line));
+  const start = total("A row of which nothing is known", base);
   const adds = most < 0 ? `takes ${amount(most)} from` : `adds ${amount(most)} to`;
-  const words = `Most of all, ${first} ${adds} the ${scale}. Together, all columns lead from the first line to the last.`;
-  const found = [element("p", {}, words), shown];
+  const words = `Most of all, ${first} ${adds} the ${scale}.`;
+  const found = [
+    element("p", {}, words, " Together, all columns lead from the first line to the last."),
+    table(head, start, ...parts.slice(0, SHOWN).map(line)),
+  ];
   const rest = parts.slice(SHOWN);
   if (rest.length) {
     const together = signed(rest.reduce((all, [, part]) => all + part, 0));
-    const summary = element("summary", {}, `${rest.length} other columns, together ${together}`);
+    const summary = element("summary", {}, `Other columns (${rest.length}), together ${together}`);
     found.push(element("details", {}, summary, table(...rest.map(line))));
   }
-  found.push(table(total("This row", sum)), element("p", { className: "quiet" }, `Shapley values, method ${method}`));
+  const source = element("p", { className: "quiet" }, `Shapley values, method ${method}`);
+  found.push(table(total("This row", sum)), source);
   at("explanation").replaceChildren(...found);
 }
 
 function explained(name, value, part, largest) {
   const bar = element("div", { className: part < 0 ? "bar minus" : "bar plus" });
   bar.style.width = `${(50 * Math.abs(part)) / largest}%`;
-  const shown = element("span", { className: "quiet" }, value ?? "missing");
+  const shown = element("span", { className: "quiet" }, plain(value));
   const head = element("th", { scope: "row" }, name, " ", shown);
   return element("tr", {}, head, element("td", { className: "track" }, bar), element("td", {}, signed(part)));
 }
