@@ -18,7 +18,7 @@ from .serving.conftest import LIMITS
 @pytest.fixture
 def port(released: Path) -> Iterator[int]:
     """Where the service of the released project listens."""
-    app = create_app(paths.BUNDLES, paths.PREDICTIONS, LIMITS)
+    app = create_app(paths.VAR, LIMITS)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -10,7 +10,7 @@ import pytest
 
 from {{ cookiecutter.__package }} import config, files, paths, scores, table
 from {{ cookiecutter.__package }}.cli import Busy, Refusal
-from {{ cookiecutter.__package }}.registry import deploy, lineage, portable
+from {{ cookiecutter.__package }}.registry import deploy, lineage
 from {{ cookiecutter.__package }}.registry import release as module
 from {{ cookiecutter.__package }}.registry.release import release
 from {{ cookiecutter.__package }}.registry.store import Store, Version
@@ -145,19 +145,30 @@ def test_a_workspace_that_dvc_did_not_make_is_refused(released: Path) -> None:
         release()
 
 
-def test_a_portable_form_that_answers_otherwise_is_refused(
+def test_a_model_without_a_portable_form_is_released_and_answers_as_the_registered_one(
+    evaluated: Path, store: Store
+) -> None:
+    estimator = {"_target_": "sklearn.ensemble.ExtraTreesClassifier", "min_samples_leaf": 5}
+    estimator |= {"n_estimators": 10, "random_state": 7}
+    project.write_params(model={"name": "x", "encoding": "ordinal", "estimator": estimator})
+    project.run("train", "evaluate")
+    assert release()
+    assert bundle.Model(project.bundle(1)).manifest.form == "native"
+    assert holder(store, "champion").number == 1
+    test_the_registered_model_answers_as_the_served_one(evaluated, store)
+
+
+def test_a_model_that_no_bundle_answers_for_is_not_promoted(
     evaluated: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def skewed(pipeline: Any) -> portable.Portable:
-        found = portable.export(pipeline)
-        holed = np.flatnonzero(found.arrays["leaves"][0])[-1]
-        found.arrays["leaves"][0, holed] += 1e-6
-        return found
+    def broken(*_: Any) -> None:
+        raise Refusal("the bundle does not answer as the model")
 
-    monkeypatch.setattr(module, "export", skewed)
-    with pytest.raises(Refusal, match="the portable form is not exact"):
+    monkeypatch.setattr(module, "build", broken)
+    with pytest.raises(Refusal, match="does not answer as the model"):
         release()
     assert store.holder("champion") is None
+    assert not list(paths.BUNDLES.glob(".*"))
 
 
 def test_only_one_release_runs_at_a_time(released: Path, elsewhere: Callable[[str], None]) -> None:

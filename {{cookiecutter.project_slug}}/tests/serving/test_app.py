@@ -1,166 +1,228 @@
+"""Every answer of /predict, by the short way and by the long one; and what the service tells."""
+
 import json
-import shutil
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
-from {{ cookiecutter.__package }} import paths
+from {{ cookiecutter.__package }} import files
 from {{ cookiecutter.__package }}.serving.app import create_app
 from {{ cookiecutter.__package }}.serving.bundle import Model
+from {{ cookiecutter.__package }}.serving.front import Front
 
-from .. import customers, project
-from .conftest import LIMITS
+from .. import customers
+from .conftest import LIMITS, logged
+from .wire import ROW, Answer, connected, request
 
-ROW = customers.request()
 COLUMNS = list(customers.PARAMS["data"]["columns"])
-
-
-def logged() -> list[dict[str, Any]]:
-    found = sorted(paths.PREDICTIONS.glob("*.jsonl"))
-    return [json.loads(line) for path in found for line in path.read_text("utf-8").splitlines()]
-
-
-def test_one_row_gets_one_answer(client: TestClient) -> None:
-    answer = client.post("/predict", json=ROW)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json"
-    body = answer.json()
-    (prediction,) = body["predictions"]
-    assert body["version"] == 1
-    assert prediction["label"] == int(prediction["probability"] >= 0.5)
-    assert prediction["unseen"] == []
-
-
-def test_many_rows_get_scikit_learns_answers_in_their_order(client: TestClient) -> None:
-    rows = [customers.request(number) for number in range(50)]
-    body = client.post("/predict", json=rows).json()
-    frame = pd.DataFrame(rows)[COLUMNS].astype(dict.fromkeys(customers.NUMERIC, float))
-    expected = joblib.load(paths.MODEL).predict_proba(frame)[:, 1]
-    found = [prediction["probability"] for prediction in body["predictions"]]
-    assert found == pytest.approx(expected, abs=1e-12)
-    assert len({prediction["id"] for prediction in body["predictions"]}) == 50
-
-
-def test_an_unseen_category_is_answered_and_named(client: TestClient) -> None:
-    body = client.post("/predict", json=[ROW, ROW | {"from": "moon"}]).json()
-    assert [x["unseen"] for x in body["predictions"]] == [[], ["from"]]
-    assert 0 < body["predictions"][1]["probability"] < 1
+OTHER = customers.request(3)
 
 
 def without(column: str) -> dict[str, Any]:
     return {name: value for name, value in ROW.items() if name != column}
 
 
-REFUSALS: list[tuple[Any, int, str, str | None]] = [
-    (ROW | {"colour": "red"}, 400, "column `colour` is unknown", "colour"),
-    ([ROW, ROW | {"colour": "red"}], 400, "column `colour` is unknown", "[1].colour"),
-    (without("age"), 400, "column `age` is missing", "age"),
-    (ROW | {"age": "old"}, 400, "column `age`: Expected `float`", "age"),
-    (ROW | {"from": None}, 400, "column `from`: Expected `str`", "from"),
-    ([], 400, "the list of rows is empty", None),
-    (7, 400, "the body: Expected", None),
-    ([ROW] * 51, 413, "51 rows; at most 50", None),
-    ([ROW] * 500, 413, "the body is over 20000 bytes", None),
-]
+ANSWERED: dict[str, Any] = {
+    "a row": ROW,
+    "a row in a list": [ROW],
+    "rows": [ROW, OTHER, ROW],
+    "a block of rows and more": [customers.request(number) for number in range(50)],
+    "without key and time": {name: ROW[name] for name in COLUMNS},
+    "unseen categories": ROW | {"from": "moon", "friend's plan": ""},
+    "missing values": ROW | {"annual income (€)": None, "friend's plan": None},
+    "a whole number for a number": ROW | {"age": 40, "visits.monthly": 0},
+    "a number far out": ROW | {"age": 1e300, "annual income (€)": -1e300},
+}
+REFUSED: dict[str, tuple[Any, int, str, str | None]] = {
+    "unknown column": (ROW | {"colour": "red"}, 400, "column `colour` is unknown", "colour"),
+    "unknown in a list": ([ROW, ROW | {"colour": 1}], 400, "column `colour` is unk", "[1].colour"),
+    "missing column": (without("age"), 400, "column `age` is missing", "age"),
+    "text for a number": (ROW | {"age": "old"}, 400, "column `age`: Expected `float`", "age"),
+    "missing value": (ROW | {"from": None}, 400, "column `from`: Expected `str`", "from"),
+    "true for a number": ([ROW | {"age": True}], 400, "column `age`: Expected", "[0].age"),
+    "no rows": ([], 400, "the list of rows is empty", None),
+    "a number": (7, 400, "the body: Expected", None),
+    "a list of numbers": ([7], 400, "the row: Expected", "[0]"),
+    "too many rows": ([ROW] * 51, 413, "51 rows; at most 50", None),
+    "too many bytes": ([ROW] * 500, 413, "the body is over 20000 bytes", None),
+    "not a number": ([ROW, ROW | {"age": math.nan}], 400, "column `age` is nan", "[1].age"),
+    "infinity": (ROW | {"age": math.inf}, 400, "column `age` is inf", "age"),
+}
+BROKEN = [b"hello", b"", b"{", b'{"from": "U\xff"}', b"[" * 10_000, b'{"age": 1e999}', b"null"]
 
 
-@pytest.mark.parametrize(("body", "status", "said", "field"), REFUSALS)
-def test_what_cannot_be_answered_says_why_and_where(
-    body: Any, status: int, said: str, field: str | None, client: TestClient
-) -> None:
-    answer = client.post("/predict", json=body)
-    found = answer.json()
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/json"
+def both(front: Front, body: bytes, *headers: str, url: str = "/predict") -> list[Answer]:
+    """The answers to a request by the lane and by FastAPI through Starlette's test client."""
+    with connected(front) as wire:
+        (short,) = wire.feed(request(body, *headers, line=f"POST {url} HTTP/1.1"))
+    pairs = dict(header.split(": ") for header in headers)
+    reply = TestClient(front).post(url, content=body, headers=pairs)
+    long = Answer(reply.status_code, [*reply.headers.items(), ("date", "today")], reply.content)
+    if ("connection", "close") in short.headers:
+        assert reply.headers["connection"] == "close"
+    return [short, long]
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_both_ways_give_the_same_answer_and_log_it(name: str, front: Front) -> None:
+    short, long = both(front, json.dumps(ANSWERED[name]).encode(), "X-Request-Id: me")
+    assert short.plain() == long.plain()
+    assert short.status == 200
+    ids = [x["id"] for answer in (short, long) for x in json.loads(answer.body)["predictions"]]
+    lines = logged(front.service.var)
+    assert [line.pop("id") for line in lines] == ids
+    assert len(set(ids)) == len(ids)
+    for line in lines:
+        del line["at"]
+    half = len(lines) // 2
+    assert lines[:half] == lines[half:]
+    assert {line["request"] for line in lines} == {"me"}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_both_ways_refuse_alike_and_say_why_and_where(name: str, front: Front) -> None:
+    body, status, said, field = REFUSED[name]
+    short, long = both(front, json.dumps(body).encode())
+    assert short.plain() == long.plain()
+    found = json.loads(short.body)
     assert set(found) == {"error", "field"}
+    assert (short.status, found["field"]) == (status, field)
     assert found["error"].startswith(said)
-    assert found["field"] == field
-    assert logged() == []
+    assert ("content-type", "application/json") in short.headers
+    assert logged(front.service.var) == []
 
 
-@pytest.mark.parametrize("body", [b"hello", b"", b'{"from": "U\xff"}'])
-def test_a_body_that_is_not_json_is_refused(body: bytes, client: TestClient) -> None:
-    answer = client.post("/predict", content=body)
-    assert answer.status_code == 400
-    assert answer.json()["error"].startswith("the body is not JSON")
+@pytest.mark.parametrize("body", BROKEN)
+def test_both_ways_refuse_what_is_no_row(body: bytes, front: Front) -> None:
+    short, long = both(front, body)
+    assert short.plain() == long.plain()
+    assert (short.status, logged(front.service.var)) == (400, [])
 
 
-def test_a_nan_is_refused_by_column(client: TestClient) -> None:
-    answer = client.post("/predict", content=json.dumps([ROW, ROW | {"age": float("nan")}]))
-    assert answer.status_code == 400
-    assert answer.json()["field"] == "[1].age"
+@pytest.mark.parametrize(("key", "status"), [("secret", 200), ("wrong", 401), ("", 401)])
+def test_both_ways_ask_for_the_key(key: str, status: int, serve: Callable[..., Front]) -> None:
+    short, long = both(
+        serve(key="secret"), json.dumps(ROW).encode(), f"Authorization: Bearer {key}"
+    )
+    assert short.plain() == long.plain()
+    assert short.status == status
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/predict", 405), ("POST", "/nowhere", 404)]
-)
-def test_other_errors_have_the_same_form(
-    method: str, path: str, status: int, client: TestClient
+def test_both_ways_fail_alike(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Model, "one", lambda *_: 1 / 0)
+    short, long = both(front, json.dumps(ROW).encode())
+    assert short.plain() == long.plain()
+    assert short.status == 500
+    assert json.loads(short.body)["error"] == "the service has failed; its log says why"
+
+
+def test_both_ways_wait_for_a_model(tmp_path: Path) -> None:
+    short, long = both(create_app(tmp_path, LIMITS), json.dumps(ROW).encode())
+    assert short.plain() == long.plain()
+    assert (short.status, dict(short.headers)["retry-after"]) == (503, "5")
+
+
+@pytest.mark.parametrize("policy", ["fail_closed", "fail_open"])
+def test_both_ways_do_the_same_without_a_log(policy: str, serve: Callable[..., Front]) -> None:
+    front = serve(on_log_failure=policy)
+    (front.service.var / "predictions").rmdir()
+    (front.service.var / "predictions").touch()
+    short, long = both(front, json.dumps(ROW).encode())
+    assert short.plain() == long.plain()
+    assert short.status == (503 if policy == "fail_closed" else 200)
+
+
+def test_answers_are_scikit_learns_in_the_order_of_the_rows(
+    client: TestClient, built_released: Path
 ) -> None:
-    answer = client.request(method, path)
-    assert answer.status_code == status
-    assert set(answer.json()) == {"error", "field"}
+    rows = [customers.request(number) for number in range(50)]
+    frame = pd.DataFrame(rows)[COLUMNS].astype(dict.fromkeys(customers.NUMERIC, float))
+    model = joblib.load(built_released / "models/model.joblib")
+    expected = model.predict_proba(frame)[:, 1]
+    found = client.post("/predict", json=rows).json()["predictions"]
+    assert np.abs([x["probability"] for x in found] - expected).max() <= 1e-12
+    assert [x["label"] for x in found] == [int(x >= 0.5) for x in expected]
 
 
-def test_an_answer_is_in_the_log_with_its_row(client: TestClient) -> None:
-    body = client.post("/predict", json=[ROW, ROW | {"annual income (€)": None}]).json()
-    lines = logged()
-    for line, prediction in zip(lines, body["predictions"], strict=True):
-        assert {name: line[name] for name in ("id", "probability", "label")} == {
-            name: prediction[name] for name in ("id", "probability", "label")
-        }
-        assert line["version"] == body["version"]
-    assert lines[0]["row"] == ROW
-    assert lines[1]["row"]["annual income (€)"] is None
+def test_columns_with_an_unseen_category_are_named(client: TestClient) -> None:
+    body = client.post("/predict", json=[ROW, ROW | {"from": "moon"}]).json()
+    assert [x["unseen"] for x in body["predictions"]] == [[], ["from"]]
 
 
-def test_what_cannot_be_logged_is_not_answered(client: TestClient) -> None:
-    shutil.rmtree(paths.PREDICTIONS)
-    paths.PREDICTIONS.touch()
-    answer = client.post("/predict", json=ROW)
-    assert answer.status_code == 503
-    assert answer.json()["error"].startswith("the prediction could not be logged")
-    paths.PREDICTIONS.unlink()
-    assert client.post("/predict", json=ROW).status_code == 200
+def test_an_answer_is_explained_when_asked(client: TestClient) -> None:
+    answers = [client.post(f"/predict{x}", json=[ROW, OTHER]) for x in ("", "?explain=true")]
+    plain, explained = (answer.json()["predictions"] for answer in answers)
+    for one, other in zip(plain, explained, strict=True):
+        assert "explanation" not in one
+        assert one["probability"] == other["probability"]
+        found = other["explanation"]
+        raw = found["base"] + sum(found["contributions"].values())
+        assert 1 / (1 + math.exp(-raw)) == pytest.approx(other["probability"], abs=1e-12)
+        assert set(found["contributions"]) == set(COLUMNS)
 
 
-def test_health_and_model_tell_what_serves(client: TestClient) -> None:
+def test_an_explanation_that_fails_leaves_no_line_in_the_log(
+    client: TestClient, var: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Model, "explain", lambda *_: 1 / 0)
+    assert client.post("/predict?explain=true", json=ROW).status_code == 500
+    assert logged(var) == []
+
+
+def test_only_some_rows_at_a_time_are_explained(serve: Callable[..., Front]) -> None:
+    client = TestClient(serve(max_rows=1000, max_body_bytes=10**6))
+    refused = client.post("/predict?explain=1", json=[ROW] * 101)
+    assert (refused.status_code, refused.json()["error"][:17]) == (413, "101 rows; at most")
+
+
+def test_health_and_model_tell_what_serves(client: TestClient, front: Front) -> None:
     assert client.get("/health/live").json() == {"status": "live"}
     assert client.get("/health/ready").json() == {"status": "ready"}
-    model, manifest = client.get("/model").json(), Model(project.bundle(1)).manifest
+    manifest = front.service.model().manifest
+    model = client.get("/model").json()
     assert (model["name"], model["version"], model["trouble"]) == ("customers", 1, None)
     assert model["trained_on"] + model["judged_on"] == customers.PARAMS["partitions"]
     assert model["metrics"] == manifest.metrics
     assert (model["run_id"], model["data_md5"]) == (manifest.run_id, manifest.data_md5)
+    assert model["example"] == manifest.smoke.row
+    assert [column["name"] for column in model["columns"]] == [c.name for c in manifest.columns]
 
 
 def test_before_the_first_release_the_service_is_live_but_not_ready(tmp_path: Path) -> None:
-    app = create_app(tmp_path / "bundles", tmp_path / "predictions", LIMITS)
-    with TestClient(app) as client:
-        assert client.get("/health/live").status_code == 200
-        assert client.get("/openapi.json").status_code == 200
-        for answer in (
-            client.get("/health/ready"),
-            client.get("/model"),
-            client.post("/predict", json=ROW),
-        ):
+    with TestClient(create_app(tmp_path, LIMITS)) as client:
+        for path in ("/health/live", "/openapi.json", "/", "/metrics"):
+            assert client.get(path).status_code == 200
+        for path in ("/health/ready", "/model", "/ping", "/version", "/v2/health/ready", "/v2"):
+            answer = client.get(path)
             assert answer.status_code == 503
             assert answer.json()["error"] == "no champion yet: run `make release`"
 
 
-def test_the_api_describes_every_column_and_gives_a_row_that_works(client: TestClient) -> None:
-    document = client.get("/openapi.json").json()
-    properties = document["components"]["schemas"]["Row"]["properties"]
-    assert set(properties) == {*COLUMNS, "customer_id", "signed_up"}
-    assert properties["age"]["description"] == "in years"
-    body = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
-    one, many = (example["value"] for example in body["examples"].values())
-    answers = client.post("/predict", json=one), client.post("/predict", json=many)
-    assert [answer.status_code for answer in answers] == [200, 200]
-    smoke = Model(project.bundle(1)).manifest.smoke
-    assert one == smoke.row
-    assert answers[0].json()["predictions"][0]["probability"] == pytest.approx(smoke.probability)
+def test_the_page_is_html(client: TestClient) -> None:
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.text.lower().startswith("<!doctype html>")
+
+
+def test_what_the_monitor_saw_is_shown(client: TestClient, var: Path) -> None:
+    for path in ("/monitoring", "/monitoring/report"):
+        missing = client.get(path)
+        assert (missing.status_code, missing.json()["error"][:7]) == (404, "nothing")
+    files.write_json(var / "monitoring/latest.json", {"status": "ok", "report": "drift.html"})
+    assert client.get("/monitoring").json()["status"] == "ok"
+    assert client.get("/monitoring/report").status_code == 404
+    files.write_text(var / "monitoring/drift.html", "<p>drift</p>")
+    report = client.get("/monitoring/report")
+    assert (report.text, report.headers["content-type"][:9]) == ("<p>drift</p>", "text/html")
+
+
+def test_a_monitor_without_a_report_has_none_to_show(client: TestClient, var: Path) -> None:
+    files.write_json(var / "monitoring/latest.json", {"status": "ok", "report": None})
+    assert client.get("/monitoring/report").status_code == 404

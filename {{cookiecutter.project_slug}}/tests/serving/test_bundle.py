@@ -10,17 +10,20 @@ import pytest
 from {{ cookiecutter.__package }}.registry import deploy
 from {{ cookiecutter.__package }}.serving import bundle
 from {{ cookiecutter.__package }}.serving.bundle import BadBundle, Manifest, Model
+from {{ cookiecutter.__package }}.serving.predictor import Trees
 
-from .. import customers, project
+from .. import customers
+from .wire import ROW
 
 Change = Callable[[Path], Any]
 ARRAYS, CARD, MANIFEST, REFERENCE = bundle.ARRAYS, bundle.CARD, bundle.MANIFEST, bundle.REFERENCE
 
 
 @pytest.fixture
-def folder(released: Path) -> Path:
+def folder(var: Path) -> Path:
     """A sound bundle to break."""
-    return project.bundle(1)
+    (found,) = var.glob("bundles/v1-*")
+    return found
 
 
 def manifest(folder: Path) -> Manifest:
@@ -92,6 +95,44 @@ def test_a_broken_bundle_is_refused_and_says_what_is_broken(
     change(folder)
     with pytest.raises(BadBundle, match=said):
         Model(folder)
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.9])
+def test_a_half_written_manifest_is_refused(share: float, folder: Path) -> None:
+    text = (folder / MANIFEST).read_bytes()
+    (folder / MANIFEST).write_bytes(text[: int(len(text) * share)])
+    with pytest.raises(BadBundle, match=MANIFEST):
+        Model(folder)
+
+
+@pytest.mark.parametrize("way", ["one", "predict"])
+def test_both_ways_of_answering_are_held_to_the_smoke_row(
+    way: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong: Any = {"one": lambda *_: 0.123, "predict": lambda *_: np.array([0.123, 0.123])}[way]
+    monkeypatch.setattr(Trees, way, wrong)
+    with pytest.raises(BadBundle, match=r"answers 0\.123 to its smoke row"):
+        Model(folder)
+
+
+def test_a_smoke_answer_that_is_no_number_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trees, "one", lambda *_: float("nan"))
+    with pytest.raises(BadBundle, match="answers nan"):
+        Model(folder)
+
+
+def test_a_table_is_answered_as_its_rows_are_one_by_one(folder: Path) -> None:
+    model = Model(folder)
+    rows = [customers.request(number) for number in range(20)] + [ROW | {"region": "moon"}]
+    names = list(customers.PARAMS["data"]["columns"])
+    table = {name: [row[name] for row in rows] for name in names}
+    decoded = [model.schema.convert_row(row, 0) for row in rows]
+    each = [model.one(row)[0] for row in decoded]
+    assert model.predict(decoded)[0] == pytest.approx(each, rel=0, abs=1e-15)
+    assert model.predict_columns(table) == pytest.approx(each, rel=0, abs=1e-15)
+    assert model.predict_each(table).tolist() == each
 
 
 def test_arrays_that_would_run_code_are_never_loaded(folder: Path) -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from {{ cookiecutter.__package }} import config, paths
 from {{ cookiecutter.__package }}.pipeline import train
-from {{ cookiecutter.__package }}.registry import lineage, portable, release
+from {{ cookiecutter.__package }}.registry import lineage, portable
+from {{ cookiecutter.__package }}.registry.build import build
 from {{ cookiecutter.__package }}.serving.bundle import REFERENCE, Model
 from {{ cookiecutter.__package }}.serving.explain import Explanation, TreeShap
 
@@ -67,7 +68,7 @@ def built(name: str, evaluated: Path, folder: Path) -> Explained:
         pipeline, aside = joblib.load(paths.MODEL), folder / "bundle"
         aside.mkdir()
         data = config.read("data", config.Data)
-        release.build("customers", data, lineage.read(), pipeline, aside)
+        build("customers", data, lineage.read(), pipeline, aside)
         return Explained(pipeline, Model(aside), customers.read(paths.HOLDOUT))
 
 

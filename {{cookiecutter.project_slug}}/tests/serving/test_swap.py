@@ -21,7 +21,7 @@ from .conftest import LIMITS
 @pytest.fixture
 def client(replaced: Path) -> Iterator[TestClient]:
     """The service of a project whose champion is version 2."""
-    with TestClient(create_app(paths.BUNDLES, paths.PREDICTIONS, LIMITS)) as started:
+    with TestClient(create_app(paths.VAR, LIMITS)) as started:
         yield started
 
 
@@ -56,7 +56,7 @@ def test_a_broken_champion_leaves_the_old_one_answering(client: TestClient) -> N
 
 def test_the_first_champion_makes_a_waiting_service_ready(replaced: Path) -> None:
     aside = (paths.BUNDLES / POINTER).rename(paths.VAR / POINTER)
-    with TestClient(create_app(paths.BUNDLES, paths.PREDICTIONS, LIMITS)) as client:
+    with TestClient(create_app(paths.VAR, LIMITS)) as client:
         assert client.get("/health/ready").status_code == 503
         aside.rename(paths.BUNDLES / POINTER)
         asked_until(client, lambda model: model.get("version") == 2)

@@ -41,7 +41,7 @@ def build(
         manifest = _write(name, data, made, export(pipeline), folder, rows, expected)
         furthest = _check(folder, rows, expected)
         print(f"portable form exact on {len(expected)} rows (largest difference {furthest:.0e})")
-    except NotPortable as reason:
+    except (NotPortable, bundle.BadBundle) as reason:
         print(f"no exact portable form ({reason}): scikit-learn itself will answer, more slowly")
         portable = native.write(pipeline, folder, str(reason))
         manifest = _write(name, data, made, portable, folder, rows, expected)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..cli import Refusal
 from ..serving.bundle import NATIVE
 from ..serving.native import MODEL
 from .portable import Portable, inputs
@@ -22,8 +23,14 @@ def write(pipeline: "Pipeline", folder: Path, reason: str) -> Portable:
 
 
 def trusted(pipeline: "Pipeline") -> list[str]:
-    """Types that scikit-learn's own models hold and skops does not know; others stay untrusted."""
+    """Types that scikit-learn's own models hold and skops does not know.
+
+    Raises `Refusal` for others: the service would run code it does not have.
+    """
     from skops.io import dumps, get_untrusted_types
 
     allowed = ("sklearn.", "functools.partial", "numpy.dtype")
-    return [name for name in get_untrusted_types(data=dumps(pipeline)) if name.startswith(allowed)]
+    found = list(get_untrusted_types(data=dumps(pipeline)))
+    if foreign := [name for name in found if not name.startswith(allowed)]:
+        raise Refusal(f"the service knows scikit-learn's types only, not {', '.join(foreign)}")
+    return found

@@ -1,11 +1,13 @@
 """`make serve`: serve the champion; `address` names the variables that say where and how."""
 
+import math
 import os
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from tempfile import TemporaryDirectory
 
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from .. import address, config, paths
 from ..cli import Refusal, run
@@ -19,6 +21,19 @@ from .service import Limits
 def create() -> Front:
     """The service of this project; called once in each worker."""
     return create_app(paths.VAR, config.read("serving", Limits), address.api_key())
+
+
+class Workers(Multiprocess):
+    """uvicorn's supervisor, which lets go of the socket before its workers do.
+
+    Else callers who come while the last answers are given would be neither let in nor refused.
+    """
+
+    def terminate_all(self) -> None:
+        """Tell the workers to end."""
+        for listening in self.sockets:
+            listening.close()
+        super().terminate_all()
 
 
 def main() -> None:
@@ -37,10 +52,11 @@ def main() -> None:
         if workers > 1:  # each worker keeps its figures where the others can add them up
             folder = stack.enter_context(TemporaryDirectory(prefix="metrics-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        uvicorn.run(
+        settings = uvicorn.Config(
             f"{__package__}.__main__:create",
             factory=True,
             http=Lane,
+            ws="none",
             proxy_headers=False,
             host=host,
             port=port,
@@ -48,8 +64,13 @@ def main() -> None:
             access_log=False,
             server_header=False,
             log_config=logs.settings(),
-            timeout_graceful_shutdown=round(limits.request_seconds),
+            timeout_graceful_shutdown=math.ceil(limits.request_seconds),
         )
+        stack.enter_context(suppress(KeyboardInterrupt))
+        if workers > 1:
+            Workers(settings, [settings.bind_socket()]).run()
+        else:
+            uvicorn.Server(settings).run()
 
 
 if __name__ == "__main__":

@@ -26,7 +26,11 @@ class Busy(Exception):
 
 
 class TooLarge(Exception):
-    """A body or a number of rows over the limit."""
+    """More rows than the limit, or a body over it that has been read."""
+
+
+class BodyTooLarge(Exception):
+    """A body over the limit, of which the rest has not been read."""
 
 
 class TooSlow(Exception):
@@ -42,6 +46,7 @@ STATUS: dict[type[Exception], int] = {
     Unauthorized: 401,
     TooSlow: 408,
     TooLarge: 413,
+    BodyTooLarge: 413,
     ClientDisconnect: 499,  # nobody is told; nginx counts it so
     Busy: 503,
     Unavailable: 503,
@@ -50,7 +55,7 @@ HEADERS: dict[type[Exception], dict[str, str]] = {
     Unauthorized: {"www-authenticate": "Bearer"},
     # Part of the body may still be on its way: what follows on the connection is not a request.
     TooSlow: {"connection": "close"},
-    TooLarge: {"connection": "close"},
+    BodyTooLarge: {"connection": "close"},
     Busy: {"retry-after": "1"},
     Unavailable: {"retry-after": "5"},
 }

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import time
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -13,13 +14,25 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import metrics
-from .errors import STATUS, Busy, TooLarge, TooSlow, Unauthorized, Unavailable, reason, told
+from .errors import (
+    STATUS,
+    BodyTooLarge,
+    Busy,
+    TooLarge,
+    TooSlow,
+    Unauthorized,
+    Unavailable,
+    reason,
+    told,
+)
 from .service import Service
 
 # Open to all: what tells no more than that the service runs, and the page, which holds no data.
 HEALTH = {"/health/live", "/health/ready", "/ping", "/v2/health/live", "/v2/health/ready"}
 OPEN = {"/", "/page.css", "/page.js", *HEALTH}
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,100}")
+
+LINGER = 2.0  # seconds for which the rest of a body is thrown away after a refusal
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +90,8 @@ class Front:
         """Take the request's id, and raise for one that may not be answered."""
         authorization, length = b"", b""
         scope["request_id"], scope["answered"] = "", False
-        for name, value in scope["headers"]:
+        for name, raw in scope["headers"]:
+            value = raw.strip(b" \t")  # uvicorn leaves the space after it
             if name == b"content-length":
                 length = value
             elif name == b"authorization":
@@ -90,7 +104,7 @@ class Front:
             if not self._shown(authorization):
                 raise Unauthorized("send the API key as `Authorization: Bearer <key>`")
         if length.isdigit() and int(length) > self._limits.max_body_bytes:
-            raise TooLarge(f"the body is over {self._limits.max_body_bytes} bytes")
+            raise BodyTooLarge(f"the body is over {self._limits.max_body_bytes} bytes")
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> int:
         status = STATUS[ClientDisconnect]
@@ -132,8 +146,27 @@ class Front:
                     task.cancel()
 
 
+class LastAnswer(Response):
+    """An answer before the end of the request's body, of which the rest is thrown away.
+
+    Were the connection closed at once, a caller who still sends would find it reset and the answer
+    gone (RFC 9112, 9.6).
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and close the connection a moment later."""
+        head = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **head})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                while (await receive()).get("more_body"):
+                    pass
+        await send({"type": "http.response.body", "body": b""})
+
+
 async def read_body(receive: Receive, limit: int) -> bytes:
-    """A request's body, read no further than `limit` bytes; raises `TooLarge`."""
+    """A request's body, read no further than `limit` bytes; raises `TooLarge` or `BodyTooLarge`."""
     parts, size, more = [], 0, True
     while more:
         message = await receive()
@@ -142,7 +175,8 @@ async def read_body(receive: Receive, limit: int) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
-            raise TooLarge(f"the body is over {limit} bytes")
+            kind = BodyTooLarge if message.get("more_body") else TooLarge  # nothing is left to read
+            raise kind(f"the body is over {limit} bytes")
         parts.append(part)
         more = message.get("more_body", False)
     return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -158,4 +192,5 @@ def refusal(scope: Scope, error: Exception) -> Response:
     elif not isinstance(error, Busy):  # many at a time, and counted
         facts = {"request": request, "path": scope["path"], "status": status}
         log.info("refused: %s", error, extra=facts)
-    return Response(body, status, headers, "application/json")
+    kind = Response if type(error) is not BodyTooLarge else LastAnswer
+    return kind(body, status, headers, "application/json")

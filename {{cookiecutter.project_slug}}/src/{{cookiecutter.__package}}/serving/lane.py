@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from . import metrics
+from .errors import told
 from .front import REQUEST_ID, Front
+from .schema import BadRequest
 
 START = b"POST /predict HTTP/1.1\r\n"
 LONGEST_HEAD = 16_384
@@ -73,6 +75,12 @@ class Lane(HttpToolsProtocol):
         self._between = False
         super().on_message_begin()
 
+    def on_headers_complete(self) -> None:
+        """The parser has seen the head of a request."""
+        super().on_headers_complete()
+        if self._closing:
+            self.cycle.keep_alive = False
+
     def on_message_complete(self) -> None:
         """The parser has seen the end of a request."""
         self._between = True
@@ -90,10 +98,17 @@ class Lane(HttpToolsProtocol):
         if data and not self._held:
             self._pass_on(data)
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, in the one shape of errors."""
+        _, body, _ = told(BadRequest(msg))
+        self._write(b"400 Bad Request", body, [], close=True)
+
     def shutdown(self) -> None:
         """Close soon: what is on its way is still answered."""
         self._closing = True
         self._let_go()
+        if self.cycle and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
         self.loop.call_later(0.1, super().shutdown)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -101,6 +116,17 @@ class Lane(HttpToolsProtocol):
         if self._timer:
             self._timer.cancel()
         super().connection_lost(exc)
+
+    def _write(self, status: bytes, body: bytes, headers: list[bytes], close: bool) -> None:
+        lines = [b"HTTP/1.1 " + status, b"content-type: application/json"]
+        lines.append(b"content-length: %d" % len(body))
+        lines += [name + b": " + value for name, value in self.server_state.default_headers]
+        lines += headers
+        if close:
+            lines.append(b"connection: close")
+        self.transport.write(b"\r\n".join((*lines, b"", body)))
+        if close:
+            self.transport.close()
 
     def _pass_on(self, data: bytes) -> None:
         self._last = time.perf_counter()
@@ -162,16 +188,8 @@ class Lane(HttpToolsProtocol):
         reply = front.service.at_once(data[end + 4 : total], head.request_id)
         if reply is None:
             return 0
-        lines = [b"HTTP/1.1 200 OK", b"content-type: application/json"]
-        lines.append(b"content-length: %d" % len(reply))
-        lines += [name + b": " + value for name, value in self.server_state.default_headers]
-        if head.request_id:
-            lines.append(b"x-request-id: " + head.request_id.encode())
-        if self._closing:
-            lines.append(b"connection: close")
-        self.transport.write(b"\r\n".join((*lines, b"", reply)))
-        if self._closing:
-            self.transport.close()
+        more = [b"x-request-id: " + head.request_id.encode()] if head.request_id else []
+        self._write(b"200 OK", reply, more, close=self._closing)
         REQUESTS.inc()
         DURATION.observe(time.perf_counter() - began)
         return total

@@ -41,6 +41,7 @@ def describe(document: dict[str, Any], model: Model | None) -> dict[str, Any]:
     feedback["responses"] = {"200": _reply("How many labels were written down", accepted)}
     for path in document["paths"].values():
         for operation in path.values():
+            operation["responses"].pop("422", None)  # FastAPI's own; `errors` has another form
             operation["responses"] |= {code: _reply(text, error) for code, text in ERRORS.items()}
     return document
 

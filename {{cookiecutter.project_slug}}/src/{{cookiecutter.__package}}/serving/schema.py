@@ -36,6 +36,7 @@ class Schema:
 
     def __init__(self, columns: Sequence[Column], key: str, time: str) -> None:
         self.columns = columns
+        self.roles = (key, time)
         attributes = [f"column_{i}" for i in range(len(columns))]
         self._codes = [
             None
@@ -100,6 +101,8 @@ class Schema:
         new = {column.name: column for column in other.columns}
         if lost := sorted(set(old) - set(new)):
             return f"takes no {', '.join(lost)} any more"
+        if self.roles != other.roles:
+            return f"takes {' and '.join(other.roles)} in place of {' and '.join(self.roles)}"
         for name, column in new.items():
             if name not in old:
                 return f"needs {name}"

@@ -68,7 +68,9 @@ def parse(body: bytes, model: Model) -> list[Mapping[str, Any]]:
         found = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
-            found = json.loads(body)  # MLflow's clients write NaN, which JSON does not have
+            found = json.loads(body.decode())  # MLflow's clients write NaN, which JSON has not
+            if b"\\u" in body:  # nor has it half a surrogate pair, which Python reads
+                json.dumps(found, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
             raise BadRequest(f"the body is not JSON: {error}") from None
     given = [name for name in FORMS if isinstance(found, dict) and name in found]

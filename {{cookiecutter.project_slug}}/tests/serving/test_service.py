@@ -1,0 +1,137 @@
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from {{ cookiecutter.__package }}.serving.bundle import Model
+from {{ cookiecutter.__package }}.serving.errors import TooLarge, Unavailable
+from {{ cookiecutter.__package }}.serving.front import Front
+from {{ cookiecutter.__package }}.serving.schema import BadRequest
+from {{ cookiecutter.__package }}.serving.service import BLOCK, Service
+
+from .. import customers
+from .conftest import logged
+from .wire import BODY, ROW
+
+LONG = 3 * BLOCK + 5
+
+
+@pytest.fixture
+def service(serve: Callable[..., Front]) -> Service:
+    return serve(max_rows=10_000).service
+
+
+def body(count: int) -> bytes:
+    return json.dumps([customers.request(number % 300) for number in range(count)]).encode()
+
+
+def test_a_long_list_is_answered_in_its_order_by_one_model(service: Service) -> None:
+    answer = json.loads(asyncio.run(service.predict(body(LONG))))
+    each = [json.loads(service.at_once(json.dumps(row).encode()) or b"") for row in rows(LONG)]
+    found = [x["probability"] for x in answer["predictions"]]
+    assert found == pytest.approx([x["predictions"][0]["probability"] for x in each], abs=1e-12)
+
+
+def rows(count: int) -> list[Any]:
+    return list(json.loads(body(count)))
+
+
+def test_every_answer_has_an_id_of_its_own_that_is_in_the_log_once(service: Service) -> None:
+    async def asked() -> list[bytes]:
+        lists = [service.predict(body(count)) for count in (LONG, 1, BLOCK, BLOCK + 1)]
+        return [*await asyncio.gather(*lists), service.at_once(BODY) or b""]
+
+    answers = [json.loads(answer)["predictions"] for answer in asyncio.run(asked())]
+    ids = [prediction["id"] for answer in answers for prediction in answer]
+    assert len(set(ids)) == len(ids) == LONG + 1 + BLOCK + BLOCK + 1 + 1
+    lines = logged(service.var)
+    assert {line["id"]: line["row"] for line in lines}.keys() == set(ids)
+    assert len(lines) == len(ids)
+    assert [line["row"] for line in lines if line["id"] == answers[1][0]["id"]] == [rows(1)[0]]
+
+
+def test_short_requests_pass_between_the_blocks_of_a_long_one(service: Service) -> None:
+    done: list[str] = []
+
+    async def named(name: str, request: bytes) -> None:
+        await service.predict(request)
+        done.append(name)
+
+    async def asked() -> None:
+        await asyncio.gather(named("long", body(LONG)), named("short", BODY))
+
+    asyncio.run(asked())
+    assert done == ["short", "long"]
+
+
+def test_one_long_list_is_answered_at_a_time(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    predict = Model.predict
+
+    def watched(model: Model, rows: Any) -> Any:
+        sizes.append(len(rows))
+        return predict(model, rows)
+
+    monkeypatch.setattr(Model, "predict", watched)
+
+    async def asked() -> None:
+        await asyncio.gather(service.predict(body(LONG)), service.predict(body(LONG)))
+
+    asyncio.run(asked())
+    assert sizes == [BLOCK, BLOCK, BLOCK, 5] * 2
+
+
+def test_a_request_is_answered_by_the_model_it_began_with(service: Service) -> None:
+    async def asked() -> bytes:
+        task = asyncio.create_task(service.predict(body(LONG)))
+        await asyncio.sleep(0)
+        service.champion.model = None
+        return await task
+
+    assert json.loads(asyncio.run(asked()))["version"] == 1
+    assert {line["version"] for line in logged(service.var)} == {1}
+
+
+@pytest.mark.parametrize("given", [b"[]", b"", b"{", b"{}", b" " + BODY, b"[" + BODY + b"]"])
+def test_what_is_no_sound_row_is_not_answered_at_once(given: bytes, service: Service) -> None:
+    assert service.at_once(given) is None
+    assert logged(service.var) == []
+
+
+def test_nothing_is_answered_without_a_model(service: Service) -> None:
+    service.champion.model = None
+    assert service.at_once(BODY) is None
+    with pytest.raises(Unavailable):
+        asyncio.run(service.predict(BODY))
+
+
+def test_a_label_is_1_from_the_threshold_on(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for probability, label in ((0.5, 1), (0.4999999999999999, 0)):
+        monkeypatch.setattr(Model, "one", lambda *_, p=probability: (p, []))
+        monkeypatch.setattr(Model, "predict", lambda *_, p=probability: ([p, p], [[], []]))
+        one = json.loads(service.at_once(BODY) or b"")["predictions"]
+        two = json.loads(asyncio.run(service.predict(json.dumps([ROW, ROW]).encode())))
+        assert [x["label"] for x in (*one, *two["predictions"])] == [label] * 3
+
+
+@pytest.mark.parametrize("count", [1, BLOCK - 1, BLOCK, BLOCK + 1])
+def test_a_wrong_row_anywhere_leaves_nothing_logged(count: int, service: Service) -> None:
+    wrong = json.dumps([*rows(count), {}]).encode()
+    with pytest.raises(BadRequest) as refusal:
+        asyncio.run(service.predict(wrong))
+    assert str(refusal.value.field).startswith(f"[{count}].")
+    assert logged(service.var) == []
+
+
+def test_a_list_has_at_least_one_row_and_at_most_the_limit(service: Service) -> None:
+    service.check_count(3, 3)
+    with pytest.raises(BadRequest, match="the list of rows is empty"):
+        service.check_count(0, 3)
+    with pytest.raises(TooLarge, match="4 rows; at most 3 fit in one request"):
+        service.check_count(4, 3)
