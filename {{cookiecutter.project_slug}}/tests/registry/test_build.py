@@ -6,6 +6,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 
@@ -100,6 +101,24 @@ def test_a_model_without_a_portable_form_is_written_as_scikit_learns_own_and_why
     assert said in capsys.readouterr().out
     assert furthest(found, pipeline) <= 1e-12
     assert {native.MODEL, bundle.ARRAYS, bundle.REFERENCE} == set(found.manifest.files)
+
+
+@pytest.mark.parametrize("reason", [reason for reason in NATIVE if "Hist" not in reason])
+def test_scikit_learns_own_answers_are_given_to_unseen_and_missing_categories_too(
+    reason: str, build: Build
+) -> None:
+    pipeline = fitted(NATIVE[reason])
+    found = build(pipeline)
+    rows = customers.read(paths.HOLDOUT)[NAMES].head(20)
+    for column in customers.CATEGORICAL:
+        for value in ("never seen", None):
+            odd = pd.Series([value] * len(rows), rows.index, rows[column].dtype)
+            changed = rows.assign(**{column: odd})
+            expected = pipeline.predict_proba(changed)[:, 1]
+            values = {n: [None if pd.isna(x) else x for x in changed[n]] for n in NAMES}
+            assert np.abs(found.predict_columns(values) - expected).max() <= 1e-12
+            few = {name: column[:2] for name, column in values.items()}
+            assert np.abs(found.predict_each(few) - expected[:2]).max() <= 1e-12
 
 
 def skewed(leaf: int) -> Callable[[Any], portable.Portable]:

@@ -1,4 +1,4 @@
-"""Whatever bytes come, in whatever pieces: the answers are those of uvicorn without the lane."""
+"""Whatever bytes come, in whatever pieces: the answers are those of the long way."""
 
 import json
 import time
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from {{ cookiecutter.__package }}.serving import front as front_module
 from {{ cookiecutter.__package }}.serving import lane
@@ -30,9 +29,16 @@ def wire(front: Front) -> Iterator[Wire]:
         yield opened
 
 
+class Long(lane.Lane):
+    """The protocol without its short way."""
+
+    def _answer(self, data: bytes) -> int:
+        return 0
+
+
 def long_way(front: Front, *pieces: bytes) -> list[Answer]:
-    """What uvicorn's own protocol answers."""
-    with connected(front, HttpToolsProtocol) as opened:
+    """What is answered by way of uvicorn and FastAPI."""
+    with connected(front, Long) as opened:
         return opened.feed(*pieces)
 
 
@@ -120,6 +126,8 @@ def test_all_else_goes_the_long_way(name: str, wire: Wire) -> None:
     found = wire.feed(data)
     assert (statuses(found), wire.short) == ([status], 0)
     assert plain(found) == plain(long_way(wire.front, data))
+    if status >= 400:
+        assert set(json.loads(found[0].body)) == {"error", "field"}
 
 
 def test_a_body_that_reads_like_a_request_is_not_one(wire: Wire) -> None:
@@ -180,6 +188,24 @@ def test_the_rest_of_a_refused_body_is_not_waited_for_long(
     wait_until(wire, lambda: wire.pipe.closed)
 
 
+IN_CHUNKS = request(b"", "Transfer-Encoding: chunked", length=False)
+IN_CHUNKS += b"%x\r\n%b\r\n" % (20_001, b" " * 20_001)
+
+
+def test_a_body_in_chunks_is_refused_once_it_is_too_long(wire: Wire) -> None:
+    (answer,) = wire.feed(IN_CHUNKS)
+    assert answer.status == 413
+    assert ("connection", "close") in answer.headers
+    assert not wire.pipe.closed
+    wire.feed(b"0\r\n\r\n")
+    assert wire.pipe.closed
+
+
+def test_a_body_that_is_too_long_but_read_leaves_the_connection_open(wire: Wire) -> None:
+    found = wire.feed(IN_CHUNKS + b"0\r\n\r\n", request())
+    assert (statuses(found), wire.short) == ([413, 200], 1)
+
+
 CUTS: dict[str, tuple[list[bytes], int]] = {
     "head and body apart": ([request()[: -len(BODY)], BODY], 1),
     "cut within the body": ([request()[:-9], request()[-9:]], 1),
@@ -224,6 +250,14 @@ def test_many_requests_at_once_are_answered_in_their_order(name: str, wire: Wire
     assert wire.short == short
 
 
+def test_a_row_waits_for_the_answer_to_the_request_before_it(wire: Wire) -> None:
+    for data in (MANY, request()):
+        wire.loop.call_soon(wire.protocol.data_received, data)
+    found = wire.feed()
+    assert [len(json.loads(answer.body)["predictions"]) for answer in found] == [2, 1]
+    assert wire.short == 0
+
+
 def test_what_is_no_request_ends_the_connection(wire: Wire) -> None:
     assert statuses(wire.feed(request() + b"garbage\r\n\r\n")) == [200, 400]
     assert wire.pipe.closed
@@ -238,7 +272,7 @@ def test_the_lane_is_free_again_after_a_request_on_the_long_way(wire: Wire) -> N
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_any_mixture_in_any_pieces_gets_uvicorns_answers(seed: int, wire: Wire) -> None:
+def test_any_mixture_in_any_pieces_gets_the_answers_of_the_long_way(seed: int, wire: Wire) -> None:
     choose = np.random.default_rng(seed)
     kinds = [request(), request(), request(BODY, "X-Request-Id: me"), GET, MANY, WRONG, CHUNKED]
     kinds += [HIDDEN, request(b""), request(line="POST /nowhere HTTP/1.1")]

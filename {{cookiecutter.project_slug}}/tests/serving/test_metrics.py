@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -15,6 +16,8 @@ from {{ cookiecutter.__package }}.serving.front import Front
 
 from .figures import counted, figure
 from .wire import ROW, connected, request
+
+SHOWN = {"Authorization": "Bearer secret"}
 
 
 def test_requests_are_counted_by_endpoint_and_status_whichever_way_they_take(
@@ -38,6 +41,25 @@ def test_paths_with_a_model_in_them_are_one_endpoint(client: TestClient) -> None
     client.get("/v2/models/a")
     client.get("/v2/models/b")
     assert added() == 2
+
+
+REASONS: list[tuple[str, str, Any, dict[str, str]]] = [
+    ("bad_request", "/predict", {}, SHOWN),
+    ("too_large", "/predict", [ROW] * 51, SHOWN),
+    ("body_too_large", "/predict", [ROW] * 500, SHOWN),
+    ("unauthorized", "/predict", ROW, {}),
+    ("not_found", "/nowhere", {}, SHOWN),
+    ("method_not_allowed", "/model", {}, SHOWN),
+]
+
+
+@pytest.mark.parametrize(("reason", "path", "body", "headers"), REASONS)
+def test_refusals_are_counted_by_reason(
+    reason: str, path: str, body: Any, headers: dict[str, str], serve: Callable[..., Front]
+) -> None:
+    added = counted("http_requests_refused_total", reason=reason)
+    TestClient(serve(key="secret")).post(path, json=body, headers=headers)
+    assert added() == 1
 
 
 def test_rows_are_counted_by_label(front: Front) -> None:

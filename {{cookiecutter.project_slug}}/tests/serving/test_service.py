@@ -1,6 +1,8 @@
 import asyncio
 import json
 from collections.abc import Callable
+from functools import cache
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -8,10 +10,11 @@ import pytest
 from {{ cookiecutter.__package }}.serving.bundle import Model
 from {{ cookiecutter.__package }}.serving.errors import TooLarge, Unavailable
 from {{ cookiecutter.__package }}.serving.front import Front
-from {{ cookiecutter.__package }}.serving.schema import BadRequest
+from {{ cookiecutter.__package }}.serving.schema import BadRequest, Schema
 from {{ cookiecutter.__package }}.serving.service import BLOCK, Service
 
 from .. import customers
+from .asgi import Call
 from .conftest import logged
 from .wire import BODY, ROW
 
@@ -23,6 +26,7 @@ def service(serve: Callable[..., Front]) -> Service:
     return serve(max_rows=10_000).service
 
 
+@cache
 def body(count: int) -> bytes:
     return json.dumps([customers.request(number % 300) for number in range(count)]).encode()
 
@@ -52,18 +56,55 @@ def test_every_answer_has_an_id_of_its_own_that_is_in_the_log_once(service: Serv
     assert [line["row"] for line in lines if line["id"] == answers[1][0]["id"]] == [rows(1)[0]]
 
 
-def test_short_requests_pass_between_the_blocks_of_a_long_one(service: Service) -> None:
+def columns(count: int) -> list[dict[str, Any]]:
+    """Rows as tensors."""
+    kinds = dict.fromkeys(customers.NUMERIC, "FP64") | dict.fromkeys(customers.CATEGORICAL, "BYTES")
+    return [
+        {"name": name, "shape": [count], "datatype": kind, "data": [x[name] for x in rows(count)]}
+        for name, kind in kinds.items()
+    ]
+
+
+LISTS: dict[str, Callable[[], Any]] = {
+    "/predict": lambda: rows(LONG),
+    "/invocations": lambda: {"dataframe_records": rows(LONG)},
+    "/v2/models/customers/infer": lambda: {"inputs": columns(LONG)},
+}
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_others_pass_between_the_blocks_of_a_long_list(
+    path: str, serve: Callable[..., Front], monkeypatch: pytest.MonkeyPatch
+) -> None:
     done: list[str] = []
 
-    async def named(name: str, request: bytes) -> None:
-        await service.predict(request)
-        done.append(name)
+    def noted(type_: Any, method: str, what: str) -> None:
+        real = getattr(type_, method)
+
+        def noting(*arguments: Any) -> Any:
+            done.append(what)
+            return real(*arguments)
+
+        monkeypatch.setattr(type_, method, noting)
+
+    noted(Model, "predict", "block")
+    noted(Schema, "decode_row", "row")
+    noted(Schema, "convert_row", "row")
 
     async def asked() -> None:
-        await asyncio.gather(named("long", body(LONG)), named("short", BODY))
+        front = serve(max_rows=10_000, max_body_bytes=10**6)
+        done.clear()
+        call = Call(front, path).give(json.dumps(LISTS[path]()).encode())
+        while not call.task.done():
+            done.append("other")
+            await asyncio.sleep(0)
+        assert (await call.answer())[0] == 200
 
     asyncio.run(asked())
-    assert done == ["short", "long"]
+    assert (done.count("row"), done.count("block")) == (LONG, 4)
+    runs = [(what, len(list(run))) for what, run in groupby(done)]
+    assert max(length for what, length in runs if what == "row") <= BLOCK
+    assert max(length for what, length in runs if what == "block") == 1
 
 
 def test_one_long_list_is_answered_at_a_time(

@@ -9,7 +9,6 @@ from typing import Any
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from {{ cookiecutter.__package }}.serving.front import Front
@@ -100,7 +99,7 @@ class Pipe(asyncio.Transport):
 class Wire:
     """One connection to the service; `short` counts requests that the lane has answered."""
 
-    def __init__(self, front: Front, protocol: type[HttpToolsProtocol] = Lane) -> None:
+    def __init__(self, front: Front, protocol: type[Lane] = Lane) -> None:
         self.front = front
         self.loop = asyncio.new_event_loop()
         self.pipe = Pipe()
@@ -153,7 +152,7 @@ class Wire:
 
 
 @contextmanager
-def connected(front: Front, protocol: type[HttpToolsProtocol] = Lane) -> Iterator[Wire]:
+def connected(front: Front, protocol: type[Lane] = Lane) -> Iterator[Wire]:
     """A connection that is hung up at the end."""
     wire = Wire(front, protocol)
     try:

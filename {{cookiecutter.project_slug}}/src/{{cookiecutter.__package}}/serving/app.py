@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse
 
 from . import metrics, openapi
 from .errors import STATUS
@@ -110,13 +110,13 @@ def create_app(var: Path, limits: Limits, key: str = "") -> Front:
         """What the monitor saw last."""
         return FileResponse(seen("latest.json"), media_type="application/json")
 
-    @app.get("/monitoring/report")
+    @app.get("/monitoring/report", response_class=HTMLResponse)
     async def report() -> Response:
         """The last drift report."""
         name = msgspec.json.decode(seen("latest.json").read_bytes())["report"]
         return FileResponse(seen(name or "no report"), media_type="text/html")
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def figures() -> Response:
         """The figures of all workers for Prometheus."""
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")

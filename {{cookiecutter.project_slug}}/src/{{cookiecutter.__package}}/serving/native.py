@@ -30,8 +30,9 @@ class Native:
         from skops.io import load
 
         self._pipeline = load(path, trusted=trusted)
+        missing = _missing(self._pipeline)
         self._categories = {
-            name: None if values is None else np.array([*values, None, UNSEEN], dtype=object)
+            name: None if values is None else np.array([*values, missing, UNSEEN], dtype=object)
             for name, values in vocabularies.items()
         }
 
@@ -50,6 +51,13 @@ class Native:
         """The probability of a single row."""
         columns = [np.array([np.nan if value is None else value]) for value in values]
         return float(self.predict(columns)[0])
+
+
+def _missing(pipeline: Any) -> Any:
+    """What stood for a missing category in training: to scikit-learn, None and NaN are two."""
+    encoders = (encoder for _, encoder, _ in pipeline["columns"].transformers_)
+    learnt = [values for encoder in encoders for values in getattr(encoder, "categories_", ())]
+    return None if any(value is None for values in learnt for value in values) else np.nan
 
 
 class Batcher:

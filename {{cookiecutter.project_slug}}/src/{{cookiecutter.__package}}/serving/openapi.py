@@ -11,6 +11,9 @@ from .service import Answer
 
 ERRORS = {
     "400": "The body is not what the schema asks for",
+    "401": "The service asks for an API key",
+    "404": "There is no such model, or nothing to show yet",
+    "408": "The request did not come to its end in time",
     "413": "The body or its number of rows is over the limit",
     "503": "No model is loaded, too many requests at a time, or the log cannot be written",
 }

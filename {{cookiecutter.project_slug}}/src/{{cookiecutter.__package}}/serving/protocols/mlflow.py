@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from starlette.responses import PlainTextResponse
 
 from ..bundle import Model
 from ..front import read_body
@@ -54,7 +55,7 @@ def routes(service: Service) -> APIRouter:
         service.model()
         return Response("\n", media_type="application/json")
 
-    @router.get("/version")
+    @router.get("/version", response_class=PlainTextResponse)
     async def version() -> Response:
         """The version of MLflow that holds the model."""
         return Response(service.model().manifest.mlflow, media_type="text/plain")
