@@ -49,7 +49,7 @@ def exposition() -> bytes:
     for path in Path(shared).glob("gauge_live*.db"):
         try:
             os.kill(int(path.stem.rpartition("_")[2]), 0)
-        except (ProcessLookupError, PermissionError):  # a worker that died; what it has counted still counts
+        except (ProcessLookupError, PermissionError):  # it died; what it has counted still counts
             path.unlink(missing_ok=True)
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry, shared)  # type: ignore[no-untyped-call]
