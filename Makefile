@@ -41,5 +41,5 @@ bench: $(TOOLS)/.ready ## measure the pipeline against its peers: make bench STA
 bench-serving: $(TOOLS)/.ready ## measure the service against its peers; needs wrk, and two idle cores
 	@python -m benchmarks.serving
 
-lock: $(TOOLS)/.ready ## bring locks/tools.txt in line with locks/tools.in
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header locks/tools.in -o locks/tools.txt
+lock: $(TOOLS)/.ready ## bring locks/*.txt in line with locks/*.in
+	for name in tools clients; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header locks/$$name.in -o locks/$$name.txt || exit 1; done

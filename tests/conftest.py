@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,17 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def baked(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The default project as baked, never changed by a test."""
     return bake(tmp_path_factory.mktemp("baked") / "out", template)
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with what others have made for calling services: `locks/clients.txt`."""
+    folder = str(tmp_path_factory.mktemp("published") / "venv")
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "--quiet", folder], check=True)
+    locked = ["--require-hashes", "-r", str(TEMPLATE / "locks/clients.txt")]
+    subprocess.run([*uv, "pip", "install", "--quiet", "--python", folder, *locked], check=True)
+    return Path(folder) / "bin"
 
 
 @pytest.fixture(scope="session")

@@ -108,7 +108,7 @@ class Running:
 
     def log(self) -> list[dict[str, Any]]:
         """The lines the service has written about itself."""
-        return [json.loads(line) for line in self.said.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in self.said.read_bytes().splitlines()]
 
     def figures(self, **headers: str) -> dict[str, float]:
         """Value by series, as /metrics tells them."""
