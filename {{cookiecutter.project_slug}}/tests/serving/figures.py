@@ -4,9 +4,12 @@ from collections.abc import Callable
 
 from prometheus_client import REGISTRY
 
+from {{ cookiecutter.__package }}.serving.metrics import TALLY
+
 
 def figure(name: str, **labels: str) -> float:
     """A figure as it is now, 0 before it is first counted."""
+    TALLY.tell()
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 

@@ -20,7 +20,7 @@ def rows_of(body: bytes, schema: Schema = SCHEMA) -> list[Any]:
     found = schema.decode(body)
     if not isinstance(found, list):
         return [found]
-    return [schema.decode_row(raw, number) for number, raw in enumerate(found)]
+    return schema.decode_rows(found, 0)
 
 
 def decode(value: Any) -> list[Any]:

@@ -1,6 +1,7 @@
 """The prediction service: FastAPI's routes, its documentation and one shape for all errors."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -44,6 +45,7 @@ def create_app(var: Path, limits: Limits, key: str = "") -> Front:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.champion.refresh()
+        gc.freeze()  # what is loaded now stays: looking it over would hold up requests for 20 ms
         watcher = asyncio.create_task(front.watch())
         yield
         watcher.cancel()

@@ -138,6 +138,7 @@ class Front:
             await asyncio.to_thread(self.service.champion.refresh)
             self.service.log.look()
             self.service.feedback.look()
+            metrics.TALLY.tell()
             metrics.IN_FLIGHT.set(len(self._began))
             latest = time.perf_counter() - self._limits.request_seconds
             for task, began in self._began.items():

@@ -23,8 +23,8 @@ START = b"POST /predict HTTP/1.1\r\n"
 LONGEST_HEAD = 16_384
 LONGEST_BODY = 65_536  # of a single row; more comes in many pieces, which the lane would join anew
 HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
-REQUESTS = metrics.REQUESTS.labels("/predict", "200")
-DURATION = metrics.DURATION.labels("/predict")
+REPLY = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d%b%b%b\r\n\r\n%b"
+CLOSE = b"\r\nconnection: close"
 
 
 class Head(NamedTuple):
@@ -69,6 +69,8 @@ class Lane(HttpToolsProtocol):
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
+        self._defaults: list[tuple[bytes, bytes]] | None = None
+        self._lines = b""
 
     def on_message_begin(self) -> None:
         """The parser has begun a request."""
@@ -101,7 +103,7 @@ class Lane(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, in the one shape of errors."""
         _, body, _ = told(BadRequest(msg))
-        self._write(b"400 Bad Request", body, [], close=True)
+        self._write(b"400 Bad Request", body, "", close=True)
 
     def shutdown(self) -> None:
         """Close soon: what is on its way is still answered."""
@@ -117,14 +119,13 @@ class Lane(HttpToolsProtocol):
             self._timer.cancel()
         super().connection_lost(exc)
 
-    def _write(self, status: bytes, body: bytes, headers: list[bytes], close: bool) -> None:
-        lines = [b"HTTP/1.1 " + status, b"content-type: application/json"]
-        lines.append(b"content-length: %d" % len(body))
-        lines += [name + b": " + value for name, value in self.server_state.default_headers]
-        lines += headers
-        if close:
-            lines.append(b"connection: close")
-        self.transport.write(b"\r\n".join((*lines, b"", body)))
+    def _write(self, status: bytes, body: bytes, request_id: str, close: bool) -> None:
+        if self._defaults is not self.server_state.default_headers:  # renewed every second
+            self._defaults = self.server_state.default_headers
+            self._lines = b"".join(b"\r\n%b: %b" % header for header in self._defaults)
+        echo = b"\r\nx-request-id: " + request_id.encode() if request_id else b""
+        lines = (status, len(body), self._lines, echo, CLOSE if close else b"", body)
+        self.transport.write(REPLY % lines)
         if close:
             self.transport.close()
 
@@ -188,8 +189,6 @@ class Lane(HttpToolsProtocol):
         reply = front.service.at_once(data[end + 4 : total], head.request_id)
         if reply is None:
             return 0
-        more = [b"x-request-id: " + head.request_id.encode()] if head.request_id else []
-        self._write(b"200 OK", reply, more, close=self._closing)
-        REQUESTS.inc()
-        DURATION.observe(time.perf_counter() - began)
+        self._write(b"200 OK", reply, head.request_id, close=self._closing)
+        metrics.TALLY.request(time.perf_counter() - began)
         return total

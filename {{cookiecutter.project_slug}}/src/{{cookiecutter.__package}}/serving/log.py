@@ -11,7 +11,7 @@ import msgspec
 BEFORE = datetime.min.replace(tzinfo=UTC)
 
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One answered row, as it came in the request; `request` is the caller's own id, if any."""
 
     id: str

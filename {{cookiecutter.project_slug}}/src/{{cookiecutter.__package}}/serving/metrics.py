@@ -4,6 +4,7 @@ With more than one, each keeps its figures in files below PROMETHEUS_MULTIPROC_D
 them can answer for all (the multiprocess mode of prometheus_client).
 """
 
+import collections
 import os
 from pathlib import Path
 
@@ -41,8 +42,44 @@ SWAP_FAILURES = Counter("model_swap_failures", "Bundles refused")
 LOG_FAILURES = Counter("prediction_log_failures", "Writes the prediction log did not take")
 
 
+class Tally:
+    """Single rows, counted in groups: told one by one they would cost a tenth of each answer.
+
+    A worker that is killed takes at most `MOST` of them with it.
+    """
+
+    MOST = 64
+
+    def __init__(self) -> None:
+        self._requests = REQUESTS.labels("/predict", "200")
+        self._duration = DURATION.labels("/predict")
+        self._seconds: list[float] = []
+        self._labels: list[int] = []
+        self.label = self._labels.append  # of a row that has been answered
+
+    def request(self, seconds: float) -> None:
+        """Count a request of the short way."""
+        self._seconds.append(seconds)
+        if len(self._seconds) >= self.MOST:
+            self.tell()
+
+    def tell(self) -> None:
+        """Hand over what has been counted; called regularly and before the figures are read."""
+        self._requests.inc(len(self._seconds))
+        for seconds in self._seconds:
+            self._duration.observe(seconds)
+        for label, count in collections.Counter(self._labels).items():
+            PREDICTIONS.labels(str(label)).inc(count)
+        self._seconds.clear()
+        self._labels.clear()
+
+
+TALLY = Tally()
+
+
 def exposition() -> bytes:
     """All figures in Prometheus' text format."""
+    TALLY.tell()
     shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if not shared:
         return generate_latest()

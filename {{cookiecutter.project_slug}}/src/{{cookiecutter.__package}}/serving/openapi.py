@@ -7,6 +7,8 @@ import msgspec
 from .bundle import Model
 from .errors import Error
 from .feedback import Accepted, Truth
+from .protocols.mlflow import FORMS
+from .protocols.open_inference import Inference
 from .service import Answer
 
 ERRORS = {
@@ -20,33 +22,43 @@ ERRORS = {
 
 
 def describe(document: dict[str, Any], model: Model | None) -> dict[str, Any]:
-    """Add the request and replies of /predict to FastAPI's OpenAPI document."""
+    """Add what is asked of the model, and what it replies, to FastAPI's OpenAPI document."""
     row: Any = model.schema.row_type if model else dict[str, Any]
     found, components = msgspec.json.schema_components(
-        [row, Answer, Error, Truth, Accepted], ref_template="#/components/schemas/{name}"
+        [row, Answer, Error, Truth, Accepted, Inference], ref_template="#/components/schemas/{name}"
     )
-    one, answer, error, truth, accepted = found
+    one, answer, error, truth, accepted, inference = found
     document.setdefault("components", {})["schemas"] = components
-    predict = document["paths"]["/predict"]["post"]
-    schema = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
-    predict["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    if model:
-        example = model.manifest.smoke.row
-        predict["requestBody"]["content"]["application/json"]["examples"] = {
-            "one row": {"value": example},
-            "many rows": {"value": [example, example]},
-        }
+    example = model.manifest.smoke.row if model else {}
+    paths = document["paths"]
+    predict, feedback = paths["/predict"]["post"], paths["/feedback"]["post"]
+    predict["requestBody"] = _body(_or_list(one), one_row=example, many_rows=[example, example])
     predict["responses"] = {"200": _reply("One prediction for each row", answer)}
-    feedback = document["paths"]["/feedback"]["post"]
-    schema = {"anyOf": [truth, {"type": "array", "items": truth, "minItems": 1}]}
-    content = {"application/json": {"schema": schema}}
-    feedback["requestBody"] = {"required": True, "content": content}
+    feedback["requestBody"] = _body(_or_list(truth))
     feedback["responses"] = {"200": _reply("How many labels were written down", accepted)}
-    for path in document["paths"].values():
+    forms: dict[str, Any] = {form: {} for form in FORMS}
+    table = {"type": "object", "properties": forms, "minProperties": 1}
+    records = {"dataframe_records": [example]}
+    paths["/invocations"]["post"]["requestBody"] = _body(table, records=records)
+    for path in (name for name in paths if name.endswith("/infer")):
+        paths[path]["post"]["requestBody"] = _body(inference)
+    for path in paths.values():
         for operation in path.values():
             operation["responses"].pop("422", None)  # FastAPI's own; `errors` has another form
             operation["responses"] |= {code: _reply(text, error) for code, text in ERRORS.items()}
     return document
+
+
+def _or_list(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "array", "items": schema, "minItems": 1}]}
+
+
+def _body(schema: dict[str, Any], **examples: Any) -> dict[str, Any]:
+    shown = {name: {"value": value} for name, value in examples.items()}
+    return {
+        "required": True,
+        "content": {"application/json": {"schema": schema, "examples": shown}},
+    }
 
 
 def _reply(description: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,10 @@ same numbers, with None in place of NaN.
 """
 
 import math
+import sys
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from operator import add
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +20,7 @@ Floats = NDArray[np.float64]
 Columns = Sequence[NDArray[Any]]
 Values = Sequence[Any]
 Arrays = Mapping[str, NDArray[Any]]
+LARGEST, INFINITY = sys.float_info.max, math.inf
 
 
 class Predictor(Protocol):
@@ -48,10 +51,19 @@ class Trees:
         if meta["float32"]:  # the estimator rounds its inputs
             thresholds = [None if found is None else _reach(found) for found in thresholds]
         self._thresholds = thresholds
-        self._lists = [None if found is None else found.tolist() for found in self._thresholds]
         heights = [len(table) for table in masks]
+        # One row: every column is looked up in a list, codes among the codes. After all numbers
+        # comes infinity, which stands for missing.
+        self._lists = [
+            list(range(height))
+            if found is None
+            else np.append(np.minimum(found, LARGEST), LARGEST).tolist()
+            for found, height in zip(thresholds, heights, strict=True)
+        ]
         self._first = [sum(heights[:i]) for i in numbers]  # row of a column in the whole table
-        self._table = np.concatenate(masks)
+        # Half the memory to read where no tree has over 32 leaves, as in most boosted models.
+        word = np.uint32 if (masks[0] < 1 << 32).all() else np.uint64
+        self._table = np.concatenate(masks).astype(word)
         leaves: Floats = arrays["leaves"].copy()
         leaves[0] += float(meta["base"])
         self._leaves = leaves.ravel()
@@ -68,17 +80,9 @@ class Trees:
 
     def one(self, values: Values) -> float:
         """The probability of a single row."""
-        places = [
-            first
-            + (
-                value
-                if thresholds is None
-                else len(thresholds) + 1
-                if value is None
-                else bisect_left(thresholds, value)
-            )
-            for value, thresholds, first in zip(values, self._lists, self._first, strict=True)
-        ]
+        if None in values or INFINITY in values:
+            values = [INFINITY if value is None else min(value, LARGEST) for value in values]
+        places = list(map(add, map(bisect_left, self._lists, values), self._first))
         reachable = np.bitwise_and.reduce(self._table.take(places, axis=0))
         # A power of two is exact as a float, so its exponent is the number of the one leaf left.
         _, exponents = np.frexp(reachable)
@@ -91,9 +95,11 @@ class Trees:
         return (1.0 if total >= 0 else small) / (1.0 + small)
 
     def _block(self, columns: Columns) -> Floats:
-        reachable = np.full((len(columns[0]), len(self._trees)), ~np.uint64(0))
-        for values, thresholds, first in zip(columns, self._thresholds, self._first, strict=True):
-            reachable &= self._table.take(first + _interval(values, thresholds), axis=0)
+        found = zip(columns, self._thresholds, self._first, strict=True)
+        places = [first + _interval(values, thresholds) for values, thresholds, first in found]
+        reachable = self._table.take(places[0], axis=0)
+        for place in places[1:]:
+            np.bitwise_and(reachable, self._table.take(place, axis=0), out=reachable)
         _, exponents = np.frexp(reachable)
         values = self._leaves.take(exponents + self._trees)
         total: Floats = np.add.reduce(np.ascontiguousarray(values.T)) / self._scale

@@ -56,12 +56,14 @@ class Schema:
             rename=names | {"key": key, "time": time},
             forbid_unknown_fields=True,
             frozen=True,
+            gc=False,
             kw_only=True,
         )
         # The rows of a list are looked at one by one, so that a long one can make room in between.
         one_or_many: Any = self.row_type | list[msgspec.Raw]
         self._decoder = msgspec.json.Decoder(one_or_many)
         self._row_decoder = msgspec.json.Decoder(self.row_type)
+        self._rows_decoder = msgspec.json.Decoder(list[self.row_type])  # type: ignore[name-defined]
         self._categorical = [
             (place, columns[place].name, codes)
             for place, codes in enumerate(self._codes)
@@ -69,7 +71,7 @@ class Schema:
         ]
 
     def decode(self, body: bytes) -> Any:
-        """A body's row (a struct) or its rows still to be decoded (a list, for `decode_row`).
+        """A body's row (a struct) or its rows still to be decoded (a list, for `decode_rows`).
 
         Raises `BadRequest`, which names the column.
         """
@@ -78,8 +80,15 @@ class Schema:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise explained(error, body) from None
 
-    def decode_row(self, raw: msgspec.Raw, number: int) -> Any:
-        """The row at a place of a list; raises `BadRequest`, which names row and column."""
+    def decode_rows(self, raws: Sequence[msgspec.Raw], first: int) -> list[Any]:
+        """Some rows of a list, the first of this number; raises `BadRequest`, naming the column."""
+        try:
+            found: list[Any] = self._rows_decoder.decode(b"[" + b",".join(raws) + b"]")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return [self._decode_row(raw, first + at) for at, raw in enumerate(raws)]
+        return found
+
+    def _decode_row(self, raw: msgspec.Raw, number: int) -> Any:
         try:
             return self._row_decoder.decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
