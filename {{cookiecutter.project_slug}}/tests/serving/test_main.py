@@ -78,9 +78,11 @@ def test_all_workers_answer_count_and_log_and_end_when_told(
     lines = logged(released / "var")
     assert {line["id"] for line in lines} == {prediction["id"] for prediction in found}
     assert len(lines) == 30
-    text = ask(port, "GET", "/metrics")[1].decode()
-    samples = [x for family in text_string_to_metric_families(text) for x in family.samples]
-    rows = sum(sample.value for sample in samples if sample.name == "predictions_total")
+    rows, end = 0.0, time.monotonic() + 10
+    while rows < 30 and time.monotonic() < end:  # each worker tells its figures at its next look
+        text = ask(port, "GET", "/metrics")[1].decode()
+        samples = [x for family in text_string_to_metric_families(text) for x in family.samples]
+        rows = sum(sample.value for sample in samples if sample.name == "predictions_total")
     assert rows == 30
     asked = {"endpoint": "/predict", "status": "200"}
     assert [x.value for x in samples if x.name == "http_requests_total" and x.labels == asked] == [

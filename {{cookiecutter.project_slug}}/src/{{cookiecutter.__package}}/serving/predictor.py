@@ -101,7 +101,7 @@ class Trees:
         for place in places[1:]:
             np.bitwise_and(reachable, self._table.take(place, axis=0), out=reachable)
         _, exponents = np.frexp(reachable)
-        values = self._leaves.take(exponents + self._trees)
+        values = self._leaves.take(exponents + self._trees, mode="clip")  # unbuffered: they all fit
         total: Floats = np.add.reduce(np.ascontiguousarray(values.T)) / self._scale
         return sigmoid(total) if self._logit else total
 
