@@ -32,14 +32,15 @@ def describe(document: dict[str, Any], model: Model | None) -> dict[str, Any]:
     example = model.manifest.smoke.row if model else {}
     paths = document["paths"]
     predict, feedback = paths["/predict"]["post"], paths["/feedback"]["post"]
-    predict["requestBody"] = _body(_or_list(one), one_row=example, many_rows=[example, example])
+    rows = {"one row": example, "many rows": [example, example]}
+    predict["requestBody"] = _body(_or_list(one), rows)
     predict["responses"] = {"200": _reply("One prediction for each row", answer)}
     feedback["requestBody"] = _body(_or_list(truth))
     feedback["responses"] = {"200": _reply("How many labels were written down", accepted)}
     forms: dict[str, Any] = {form: {} for form in FORMS}
     table = {"type": "object", "properties": forms, "minProperties": 1}
-    records = {"dataframe_records": [example]}
-    paths["/invocations"]["post"]["requestBody"] = _body(table, records=records)
+    records = {"records": {"dataframe_records": [example]}}
+    paths["/invocations"]["post"]["requestBody"] = _body(table, records)
     for path in (name for name in paths if name.endswith("/infer")):
         paths[path]["post"]["requestBody"] = _body(inference)
     for path in paths.values():
@@ -53,8 +54,8 @@ def _or_list(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "array", "items": schema, "minItems": 1}]}
 
 
-def _body(schema: dict[str, Any], **examples: Any) -> dict[str, Any]:
-    shown = {name: {"value": value} for name, value in examples.items()}
+def _body(schema: dict[str, Any], examples: dict[str, Any] | None = None) -> dict[str, Any]:
+    shown = {name: {"value": value} for name, value in (examples or {}).items()}
     return {
         "required": True,
         "content": {"application/json": {"schema": schema, "examples": shown}},
