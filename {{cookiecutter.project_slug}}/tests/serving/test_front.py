@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from fastapi.testclient import TestClient
 
+from {{ cookiecutter.__package }}.serving import metrics
 from {{ cookiecutter.__package }}.serving.front import OPEN, Front
 from {{ cookiecutter.__package }}.serving.service import Service
 
@@ -93,7 +94,7 @@ def test_every_error_has_the_same_form(
 ) -> None:
     if status == 500:
         monkeypatch.setattr(Service, "model", broken)
-        monkeypatch.setattr("{{ cookiecutter.__package }}.serving.metrics.exposition", broken)
+        monkeypatch.setattr(metrics, "exposition", broken)
     answer = client.request(method, path, headers={"X-Request-Id": "me"})
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/json"

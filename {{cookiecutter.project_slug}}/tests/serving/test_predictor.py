@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from {{ cookiecutter.__package }}.serving.predictor import Linear, Trees, _reach, sigmoid
+from {{ cookiecutter.__package }}.serving import predictor
+from {{ cookiecutter.__package }}.serving.predictor import Linear, Trees, sigmoid
 
 SINGLE = np.finfo(np.float32)
 
@@ -19,7 +20,7 @@ def test_a_number_is_within_reach_when_it_is_not_above_the_threshold_in_single_p
     middles = (exact.astype(float) + np.nextafter(exact, np.float32(np.inf))) / 2
     few = np.array([0.0, -0.0, SINGLE.max, SINGLE.tiny, SINGLE.smallest_subnormal, -SINGLE.max])
     thresholds = beside(np.concatenate([random.normal(size=300), exact, middles, few]))
-    for threshold, reach in zip(thresholds, _reach(thresholds), strict=True):
+    for threshold, reach in zip(thresholds, predictor._reach(thresholds), strict=True):
         single = np.float32(threshold)
         neighbours = np.nextafter(single, np.array([-np.inf, np.inf], np.float32)).astype(float)
         tried = beside(np.array([threshold, float(single), reach, *neighbours]))
@@ -29,7 +30,7 @@ def test_a_number_is_within_reach_when_it_is_not_above_the_threshold_in_single_p
 
 
 def test_a_threshold_at_infinity_stays_there() -> None:
-    assert _reach(np.array([np.inf, -np.inf])).tolist() == [np.inf, -np.inf]
+    assert predictor._reach(np.array([np.inf, -np.inf])).tolist() == [np.inf, -np.inf]
 
 
 @pytest.mark.parametrize("x", [0.0, 1.0, -1.0, 36.7, -36.7, 700.0, -700.0, 800.0, -800.0, np.inf])
