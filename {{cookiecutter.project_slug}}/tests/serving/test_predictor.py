@@ -49,7 +49,7 @@ def test_both_ways_turn_log_odds_into_the_same_probability(total: float) -> None
     trees = Trees(arrays | {"leaves": leaves}, meta)
     weights = {"weights_0": np.array([total]), "scaling_0": np.array([0.0, 0.0, 1.0])}
     linear = Linear(weights, {"base": 0.0})
-    for predictor in (trees, linear):
-        (found,) = predictor.predict([np.array([1.0])])
-        assert predictor.one([1.0]) == pytest.approx(found, rel=1e-15)
+    for form in (trees, linear):
+        (found,) = form.predict([np.array([1.0])])
+        assert form.one([1.0]) == pytest.approx(found, rel=1e-15)
         assert found == pytest.approx(float(sigmoid(np.array([total]))[0]), rel=1e-15)
