@@ -100,7 +100,8 @@ class Trees:
         reachable = self._table.take(places[0], axis=0)
         for place in places[1:]:
             np.bitwise_and(reachable, self._table.take(place, axis=0), out=reachable)
-        _, exponents = np.frexp(reachable)
+        # The exponent by its bits: faster than `frexp` for many.
+        exponents = (reachable.astype(np.float64).view(np.int64) >> 52) - 1022
         values = self._leaves.take(exponents + self._trees, mode="clip")  # unbuffered: they all fit
         total: Floats = np.add.reduce(np.ascontiguousarray(values.T)) / self._scale
         return sigmoid(total) if self._logit else total

@@ -144,7 +144,7 @@ class Schema:
     def encode(self, rows: Sequence[Any]) -> tuple[list[NDArray[Any]], list[list[str]]]:
         """Decoded rows as one array a column, and for each row its unseen categories' columns."""
         columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))[:-2]
-        unseen: list[list[str]] = [[] for _ in rows]
+        unseen: list[list[str]] = [[]] * len(rows)
         arrays: list[NDArray[Any]] = []
         for column, values, codes in zip(self.columns, columns, self._codes, strict=True):
             if codes is None:
@@ -152,7 +152,7 @@ class Schema:
                 continue
             found = np.array([codes.get(value, len(codes)) for value in values])
             for number in np.flatnonzero(found == len(codes)).tolist():
-                unseen[number].append(column.name)
+                unseen[number] = [*unseen[number], column.name]
             arrays.append(found)
         return arrays, unseen
 
