@@ -63,13 +63,14 @@ def _write(
 ) -> bundle.Manifest:
     trained_on, judged_on = partitions()
     columns = deploy.columns(portable, data)
-    sample = table.columns(folder / bundle.REFERENCE, portable.columns)
-    encoded = Schema(columns, data.roles.key, data.roles.time).encode_columns(sample)
-    if portable.form == "linear":
-        portable.arrays["mean_terms"] = linear_terms(portable.arrays, encoded).mean(axis=1)
-    elif portable.form == bundle.NATIVE:
-        few = {f"background_{i}": values[:BACKGROUND] for i, values in enumerate(encoded)}
-        portable.arrays.update(few)
+    if portable.form != "trees":  # whose paths are all that explaining them takes
+        sample = table.columns(folder / bundle.REFERENCE, portable.columns)
+        encoded = Schema(columns, data.roles.key, data.roles.time).encode_columns(sample)
+        if portable.form == "linear":
+            portable.arrays["mean_terms"] = linear_terms(portable.arrays, encoded).mean(axis=1)
+        else:
+            few = {f"background_{i}": values[:BACKGROUND] for i, values in enumerate(encoded)}
+            portable.arrays.update(few)
     complete = next(
         (i for i in range(len(expected)) if all(rows[name][i] is not None for name in rows)), 0
     )

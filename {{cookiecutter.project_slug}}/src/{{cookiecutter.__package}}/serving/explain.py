@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from .predictor import Arrays, Columns, Floats, linear_terms
+from .predictor import Arrays, Columns, Floats, interval, linear_terms, thresholds_of
 
 Unit = Literal["log_odds", "probability"]
 Method = Literal["tree_shap_path_dependent", "linear_shap", "sampled_shapley"]
@@ -42,8 +42,7 @@ class TreeShap:
     def __init__(self, arrays: Arrays, meta: dict[str, Any]) -> None:
         count = meta["columns"]
         self._masks = [arrays[f"masks_{i}"] for i in range(count)]
-        self._thresholds = [arrays.get(f"thresholds_{i}") for i in range(count)]
-        self._single: bool = meta["float32"]
+        self._thresholds = thresholds_of(arrays, meta)
         self._columns, self._cover = arrays["path_columns"], arrays["path_cover"]
         self._tree, self._bit = np.divmod(arrays["path_leaf"], np.uint32(64))
         self._values: Floats = arrays["leaves"].ravel()[arrays["path_leaf"]] / meta["scale"]
@@ -67,18 +66,10 @@ class TreeShap:
     def _stays(self, columns: Columns) -> Floats:
         """1 where the row stays on a leaf's path at the splits on a column, else 0."""
         tables = zip(columns, self._thresholds, self._masks, strict=True)
-        found = [
-            masks[values[0] if thresholds is None else self._interval(values[0], thresholds)]
-            for values, thresholds, masks in tables
-        ]
+        found = [masks[interval(values, thresholds)[0]] for values, thresholds, masks in tables]
         reachable = np.array([*found, np.full_like(found[0], ~np.uint64(0))])  # all at the padding
         bits = reachable[self._columns, self._tree] >> self._bit
         return (bits & np.uint64(1)).astype(np.float64)
-
-    def _interval(self, value: float, thresholds: Floats) -> int:
-        if self._single:
-            value = float(np.float32(value))
-        return int(np.searchsorted(thresholds, value)) + bool(np.isnan(value))
 
 
 class LinearShap:

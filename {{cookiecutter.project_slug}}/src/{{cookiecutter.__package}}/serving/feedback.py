@@ -7,7 +7,7 @@ import msgspec
 
 from .errors import Unavailable
 from .log import Feedback
-from .schema import explained
+from .schema import UNREADABLE, explained
 from .service import Service
 
 
@@ -31,7 +31,7 @@ def take(service: Service, body: bytes) -> bytes:
     """
     try:
         found = msgspec.json.decode(body, type=Truth | list[Truth])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise explained(error, body, noun="field") from None
     truths = found if isinstance(found, list) else [found]
     service.check_count(len(truths), service.limits.max_rows)

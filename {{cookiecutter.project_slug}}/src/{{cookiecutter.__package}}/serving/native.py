@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .predictor import Columns, Floats, Values
+from .predictor import Columns, Floats, Values, alone
 
 MODEL = "model.skops"
 MOST = 10_000  # rows in one call
@@ -49,8 +49,7 @@ class Native:
 
     def one(self, values: Values) -> float:
         """The probability of a single row."""
-        columns = [np.array([np.nan if value is None else value]) for value in values]
-        return float(self.predict(columns)[0])
+        return float(self.predict(alone(values))[0])
 
 
 def _missing(pipeline: Any) -> Any:

@@ -47,10 +47,7 @@ class Trees:
     def __init__(self, arrays: Arrays, meta: dict[str, Any]) -> None:
         numbers = range(meta["columns"])
         masks = [arrays[f"masks_{i}"] for i in numbers]
-        thresholds = [arrays.get(f"thresholds_{i}") for i in numbers]
-        if meta["float32"]:  # the estimator rounds its inputs
-            thresholds = [None if found is None else _reach(found) for found in thresholds]
-        self._thresholds = thresholds
+        thresholds = self._thresholds = thresholds_of(arrays, meta)
         heights = [len(table) for table in masks]
         # One row: every column is looked up in a list, codes among the codes. After all numbers
         # comes infinity, which stands for missing.
@@ -96,7 +93,7 @@ class Trees:
 
     def _block(self, columns: Columns) -> Floats:
         found = zip(columns, self._thresholds, self._first, strict=True)
-        places = [first + _interval(values, thresholds) for values, thresholds, first in found]
+        places = [first + interval(values, thresholds) for values, thresholds, first in found]
         reachable = self._table.take(places[0], axis=0)
         for place in places[1:]:
             np.bitwise_and(reachable, self._table.take(place, axis=0), out=reachable)
@@ -107,7 +104,16 @@ class Trees:
         return sigmoid(total) if self._logit else total
 
 
-def _interval(values: NDArray[Any], thresholds: Floats | None) -> NDArray[Any]:
+def thresholds_of(arrays: Arrays, meta: dict[str, Any]) -> list[Floats | None]:
+    """Of each column the thresholds to which plain float64 values are held; None for codes."""
+    found = [arrays.get(f"thresholds_{i}") for i in range(meta["columns"])]
+    if meta["float32"]:  # the estimator rounds its inputs
+        return [None if thresholds is None else _reach(thresholds) for thresholds in found]
+    return found
+
+
+def interval(values: NDArray[Any], thresholds: Floats | None) -> NDArray[Any]:
+    """The row of a column's table for each of its values."""
     if thresholds is None:
         return values
     # NaN sorts last; its row comes after the one of values above every threshold.
@@ -137,8 +143,12 @@ class Linear:
 
     def one(self, values: Values) -> float:
         """The probability of a single row."""
-        columns = [np.array([np.nan if value is None else value]) for value in values]
-        return float(self.predict(columns)[0])
+        return float(self.predict(alone(values))[0])
+
+
+def alone(values: Values) -> Columns:
+    """A single row as columns of length 1."""
+    return [np.array([np.nan if value is None else value]) for value in values]
 
 
 def linear_terms(arrays: Arrays, columns: Columns) -> Floats:

@@ -143,26 +143,24 @@ class Schema:
 
     def encode(self, rows: Sequence[Any]) -> tuple[list[NDArray[Any]], list[list[str]]]:
         """Decoded rows as one array a column, and for each row its unseen categories' columns."""
-        columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))[:-2]
+        columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
+        arrays = self._encoded(list(columns)[:-2])  # without key and time
         unseen: list[list[str]] = [[]] * len(rows)
-        arrays: list[NDArray[Any]] = []
-        for column, values, codes in zip(self.columns, columns, self._codes, strict=True):
-            if codes is None:
-                arrays.append(np.array(values, dtype=np.float64))
-                continue
-            found = np.array([codes.get(value, len(codes)) for value in values])
-            for number in np.flatnonzero(found == len(codes)).tolist():
-                unseen[number] = [*unseen[number], column.name]
-            arrays.append(found)
+        for place, name, codes in self._categorical:
+            for number in np.flatnonzero(arrays[place] == len(codes)).tolist():
+                unseen[number] = [*unseen[number], name]
         return arrays, unseen
 
     def encode_columns(self, table: Mapping[str, Sequence[Any]]) -> list[NDArray[Any]]:
         """Columns of a table, with None for missing, as the predictor's arrays."""
+        return self._encoded([table[column.name] for column in self.columns])
+
+    def _encoded(self, columns: Sequence[Sequence[Any]]) -> list[NDArray[Any]]:
         return [
-            np.array(table[column.name], dtype=np.float64)
+            np.array(values, dtype=np.float64)
             if codes is None
-            else np.array([codes.get(value, len(codes)) for value in table[column.name]])
-            for column, codes in zip(self.columns, self._codes, strict=True)
+            else np.array([codes.get(value, len(codes)) for value in values])
+            for values, codes in zip(columns, self._codes, strict=True)
         ]
 
 

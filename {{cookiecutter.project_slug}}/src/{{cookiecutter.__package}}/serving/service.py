@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from random import getrandbits
@@ -117,6 +117,18 @@ class Service:
             raise BadRequest("the list of rows is empty")
         if rows > most:
             raise TooLarge(f"{rows} rows; at most {most} fit in one request")
+
+    async def convert(
+        self, model: Model, records: Iterable[Mapping[str, Any]], count: int
+    ) -> list[Any]:
+        """Rows made from values by column name; raises what `errors.STATUS` lists."""
+        self.check_count(count, self.limits.max_rows)
+        rows = []
+        for number, record in enumerate(records):
+            if number and number % BLOCK == 0:
+                await asyncio.sleep(0)
+            rows.append(model.schema.convert_row(record, number))
+        return rows
 
     async def answer(self, model: Model, rows: Sequence[Any], request: str) -> list[Prediction]:
         """Predict and log decoded rows, block by block, so that short requests pass in between."""

@@ -1,6 +1,5 @@
 """What `mlflow models serve` answers: /invocations, /ping and /version."""
 
-import asyncio
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from ..bundle import Model
 from ..front import read_body
 from ..schema import BadRequest, explained
-from ..service import BLOCK, Service
+from ..service import Service
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
@@ -35,12 +34,8 @@ def routes(service: Service) -> APIRouter:
         """Predict rows given as dataframe_split, dataframe_records, instances or inputs."""
         model = service.model()
         records = parse(await read_body(request.receive, service.limits.max_body_bytes), model)
-        service.check_count(len(records), service.limits.max_rows)
-        rows = []
-        for number, record in enumerate(records):
-            if number and number % BLOCK == 0:
-                await asyncio.sleep(0)
-            rows.append(model.schema.convert_row(known(record, model), number))
+        given = (known(record, model) for record in records)
+        rows = await service.convert(model, given, len(records))
         found = await service.answer(model, rows, request.scope["request_id"])
         reply = {
             "predictions": [[1.0 - one.probability, one.probability] for one in found],

@@ -4,7 +4,6 @@ Binary tensors are read as their clients send them by default; replies are JSON,
 leaves to the server.
 """
 
-import asyncio
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -16,8 +15,8 @@ from starlette.exceptions import HTTPException
 
 from ..bundle import Model
 from ..front import read_body
-from ..schema import BadRequest, explained
-from ..service import BLOCK, Prediction, Service
+from ..schema import UNREADABLE, BadRequest, explained
+from ..service import Prediction, Service
 
 HEADER = "inference-header-content-length"  # of the JSON part; binary tensors follow it
 DTYPES = {f"INT{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)}
@@ -115,13 +114,11 @@ def routes(service: Service) -> APIRouter:
         body = await read_body(request.receive, service.limits.max_body_bytes)
         inference, columns = parse(body, request.headers.get(HEADER, ""))
         count = len(next(iter(columns.values())))
-        service.check_count(count, service.limits.max_rows)
-        rows = []
-        for number in range(count):
-            if number and number % BLOCK == 0:
-                await asyncio.sleep(0)
-            values = {column: found[number] for column, found in columns.items()}
-            rows.append(model.schema.convert_row(values, number))
+        given = (
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
+        )
+        rows = await service.convert(model, given, count)
         wanted = [output.name for output in inference.outputs] or list(OUTPUTS)
         if unknown := sorted(set(wanted) - set(OUTPUTS)):
             names = ", ".join(OUTPUTS)
@@ -145,7 +142,7 @@ def parse(body: bytes, header: str) -> tuple[Inference, dict[str, list[Any]]]:
     end = int(header) if header else len(body)
     try:
         inference = msgspec.json.decode(body[:end], type=Inference)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise explained(error, noun="field") from None
     columns: dict[str, list[Any]] = {}
     for number, tensor in enumerate(inference.inputs):
