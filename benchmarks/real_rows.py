@@ -20,7 +20,7 @@ def main(package: str, count: str, output: str) -> None:
     newest = paths.RAW / f"{config.read('partitions', list[str])[-1]}.parquet"
     roles = (data.roles.key, data.roles.time)
     as_text = ", ".join(f"{table.quoted(name)}::VARCHAR AS {table.quoted(name)}" for name in roles)
-    inputs = table.canonical({name: column.type for name, column in data.columns.items()})
+    inputs = table.canonical(data.asked)
     with TemporaryDirectory() as folder:
         sample = Path(folder) / "rows.parquet"
         table.write(
@@ -29,8 +29,8 @@ def main(package: str, count: str, output: str) -> None:
             sample,
             newest.as_posix(),
         )
-        columns = table.columns(sample, [*roles, *data.columns])
-        expected = joblib.load(paths.MODEL).predict_proba(table.frame(sample, list(data.columns)))
+        columns = table.columns(sample, [*roles, *data.asked])
+        expected = joblib.load(paths.MODEL).predict_proba(table.frame(sample, list(data.inputs)))
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     found = {"rows": rows, "expected": expected[:, 1].tolist()}
     Path(output).write_text(json.dumps(found), encoding="utf-8")

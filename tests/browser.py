@@ -35,6 +35,7 @@ KEYS = {
     "Escape": (27, ""),
     "Space": (32, " "),
     "Delete": (46, ""),
+    "Backspace": (8, ""),
 }
 # Chromium reads from descriptor 3 and writes to 4.
 LAUNCH = (

@@ -33,8 +33,12 @@ MODEL = {
     "trained_on": ["2024-01"],
     "judged_on": ["2024-02"],
     "metrics": {"log_loss": 0.5, "constructor": 0.25},
+    "task": "binary",
+    "classes": [0, 1],
     "target": MARKUP,
     "threshold": 0.25,
+    "half_width": None,
+    "held_out": None,
     "trouble": f"refused {MARKUP}",
     "columns": [
         {"name": name, "required": required, "vocabulary": vocabulary, "description": MARKUP}
@@ -42,7 +46,13 @@ MODEL = {
     ],
     "example": {name: value for name, (_, _, value) in COLUMNS.items() if value is not None},
 }
-ANSWER = {
+EXPLANATION = {
+    "base": -0.1,
+    "unit": "probability",
+    "method": "sampled_shapley",
+    "contributions": CONTRIBUTIONS,
+}
+ANSWER: dict[str, Any] = {
     "version": 3,
     "predictions": [
         {
@@ -50,15 +60,15 @@ ANSWER = {
             "probability": 0.25,
             "label": 1,
             "unseen": ["10"],
-            "explanation": {
-                "base": -0.1,
-                "unit": "probability",
-                "method": "sampled_shapley",
-                "contributions": CONTRIBUTIONS,
-            },
+            "explanation": EXPLANATION,
         }
     ],
 }
+# Probabilities in thousandths by class, and a number with the reach of its interval.
+CLASSES = {"__proto__": 1, "10": 2, MARKUP: 400, "2": 3, LONG: 300, "constructor": 150}
+CLASSES |= {f"class {number}": 24 for number in range(6)}
+VALUE, HALF_WIDTH = -1_234_567_890.625, 98_765.4
+
 NOTHING_SEEN = {"error": "nothing has been seen yet: run `make drift`", "field": None}
 
 
@@ -73,7 +83,45 @@ class StandIn:
             "/model": (200, MODEL),
             "/monitoring": (404, NOTHING_SEEN),
             "/predict?explain=true": (200, ANSWER),
+            "/feedback": (200, {"accepted": 1}),
         }
+
+
+def told(**answer: Any) -> tuple[int, Any]:
+    """An answer of another kind to the same row; what is None is left out."""
+    (one,) = ANSWER["predictions"]
+    found = {name: value for name, value in (one | answer).items() if value is not None}
+    return 200, ANSWER | {"predictions": [found]}
+
+
+OTHERS: dict[str, dict[str, tuple[int, Any]]] = {
+    "names": {
+        "/model": (200, MODEL | {"classes": ["No", "Yes"], "target": "churn"}),
+        "/predict?explain=true": told(label="Yes"),
+    },
+    "multiclass": {
+        "/model": (200, MODEL | {"task": "multiclass", "classes": list(CLASSES)}),
+        "/predict?explain=true": told(
+            label=MARKUP,
+            probability=None,
+            probabilities={name: share / 1000 for name, share in CLASSES.items()},
+        ),
+    },
+    "regression": {
+        "/model": (
+            200,
+            MODEL | {"task": "regression", "classes": None, "half_width": HALF_WIDTH},
+        ),
+        "/predict?explain=true": told(
+            value=VALUE,
+            interval=[VALUE - HALF_WIDTH, VALUE + HALF_WIDTH],
+            probability=None,
+            label=None,
+            explanation=EXPLANATION
+            | {"base": VALUE, "unit": "value", "contributions": {LONG: -54_321.0, "2": 12.75}},
+        ),
+    },
+}
 
 
 @contextmanager

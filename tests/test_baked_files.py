@@ -28,6 +28,7 @@ TOP = [
     "README.md",
     "conf",
     "deploy",
+    "docs",
     "dvc.yaml",
     "locks",
     "notebooks",

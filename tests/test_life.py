@@ -95,7 +95,7 @@ def test_the_service_gives_the_answer_that_scikit_learn_gave(life: Lived) -> Non
     assert answer["version"] == 1
     assert life.facts["predict"]["row"] == smoke["row"]
     assert 0 < prediction["probability"] < 1
-    assert prediction["probability"] == pytest.approx(smoke["probability"], abs=1e-9)
+    assert prediction["probability"] == pytest.approx(smoke["answer"], abs=1e-9)
     assert prediction["label"] == int(prediction["probability"] >= 0.5)
 
 

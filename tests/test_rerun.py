@@ -111,7 +111,7 @@ def test_a_clone_pulls_the_same_data_and_model_and_has_nothing_to_run(other: Pro
 def test_data_that_break_the_schema_stop_the_pipeline_by_name(other: Project) -> None:
     # MML 8, KIS 1: steps that went on, or stopped, for reasons nobody was told.
     before = now_locked(other)["models/model.joblib"], other.json("var/bundles/champion.json")
-    path = "src/flight_delays/flights/flights.sql"
+    path = "src/flight_delays/sources/flights/flights.sql"
     edit(other, path, "    departures.distance,", "    -departures.distance AS distance,")
 
     said = refusal(other, "dvc", "repro")

@@ -22,7 +22,9 @@ PARAMS: dict[str, Any] = {
     "threads": 1,
     "partitions": MONTHS[:4],
     "data": {
-        "source": "tests.customers",
+        "task": "binary",
+        "classes": [0, 1],
+        "source": {"_target_": "tests.customers.Source"},
         "roles": {"key": "customer_id", "time": "signed_up", "target": "churned"},
         "max_unlabelled": 0.2,
         "segments": ["from", "friend's plan"],
@@ -37,7 +39,7 @@ PARAMS: dict[str, Any] = {
             "visits.monthly": {"type": "numeric"},
         },
     },
-    "split": {"holdout_partitions": 1, "train_partitions": None},
+    "split": {"holdout_partitions": 1, "train_partitions": None, "max_categories": 200},
     "model": {
         "name": "hist_gradient_boosting",
         "encoding": "native_categories",
@@ -49,7 +51,7 @@ PARAMS: dict[str, Any] = {
             "early_stopping": False,
         },
     },
-    "evaluate": {"threshold": 0.5, "calibration_bins": 5},
+    "evaluate": {"threshold": 0.5, "calibration_bins": 5, "interval": 0.9},
     "gate": {
         "metric": "log_loss",
         "min_skill": 0.02,
@@ -159,12 +161,14 @@ def request(number: int = 0, partition: str = "2024-05") -> dict[str, Any]:
     return {name: None if pd.isna(value) else value for name, value in row.items()}
 
 
-def offered() -> list[str]:
-    """All months, as a source offers them."""
-    return MONTHS
+class Source:
+    """Offers all months."""
 
+    def offered(self) -> list[str]:
+        """Their names."""
+        return MONTHS
 
-def fetch(partitions: list[str], folder: Path) -> None:
-    """Write the partitions, as a source does."""
-    for partition in partitions:
-        write(frame(partition), folder / f"{partition}.parquet")
+    def fetch(self, partitions: list[str], folder: Path) -> None:
+        """Write partitions."""
+        for partition in partitions:
+            write(frame(partition), folder / f"{partition}.parquet")

@@ -26,7 +26,7 @@ def test_sections_are_read_as_types(empty: Path) -> None:
         ({"data__columns__age__maximum": 1}, "maximum"),
         ({"seed": "seven"}, "$.seed"),
         ({"gate__metric": "accuracy"}, "accuracy"),
-        ({"data__columns__age__type": "date"}, "$.data.columns"),
+        ({"data__columns__age__type": "number"}, "$.data.columns"),
         ({"model__encoding": "target"}, "target"),
         ({"partitions": [2024]}, "$.partitions[0]"),
     ],

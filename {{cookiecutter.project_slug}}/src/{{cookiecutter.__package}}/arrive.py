@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
-from . import config, files, source
+from . import config, files, sources
 from .cli import Refusal, run
 
 LIST = Path("conf/arrived.yaml")
@@ -51,7 +51,7 @@ def arrive(which: str) -> list[str]:
 
     Returns the names added; empty when there is nothing new.
     """
-    offered = source.load(config.read("data", config.Data).source).offered()
+    offered = sources.load(config.read("data", config.Data).source).offered()
     known = listed()
     new = [name for name in offered if name not in known]
     if which == "next":

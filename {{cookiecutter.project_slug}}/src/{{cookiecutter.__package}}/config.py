@@ -1,7 +1,8 @@
 """The composed configuration, `params.json`, as types: one class for each group of `conf/`."""
 
 import json
-from typing import Annotated, Any, Literal, TypeVar
+import re
+from typing import Annotated, Any, Literal, TypeVar, overload
 
 import msgspec
 
@@ -16,47 +17,97 @@ class Group(msgspec.Struct, forbid_unknown_fields=True):
     """A group whose unknown keys are refused, so that a misspelt one is noticed."""
 
 
+Task = Literal["binary", "multiclass", "regression"]
+Class = int | str
 Kind = Literal["numeric", "categorical"]
+INPUTS = ("numeric", "categorical")
+METRIC = re.compile("[A-Za-z][A-Za-z0-9_]*")
 
 
 class Column(Group):
-    """One input of the model.
+    """One column: an input of the model, or one left out and why.
 
     `missing` is the largest share of missing values a partition may have; 0 means that the column
-    is required, in the data and in every request.
+    is required, in the data and in every request. `function` makes the column from the ones that
+    `of` names, in training and for every request; it has no limits, those it is made of have.
     """
 
-    type: Kind
+    type: Literal["numeric", "categorical", "text", "date", "identifier", "constant", "leaking"]
     missing: float = 0.0
     min: float | None = None
     max: float | None = None
     description: str = ""
+    function: str | None = None
+    of: list[str] = []
 
 
 class Roles(Group):
-    """The columns that are not inputs: `key` names a row, `time` orders it, `target` is learnt."""
+    """The columns that are not inputs.
+
+    `key` names a row, `time` orders it, `target` is learnt; rows of one `group` are never split
+    between training and holdout.
+    """
 
     key: str
-    time: str
     target: str
+    time: str | None = None
+    group: str | None = None
 
 
-class Data(Group):
-    """What the table is: source, roles of its columns, inputs of the model, text of its card."""
+class Table(Group, kw_only=True):
+    """The roles of a table's columns, and the columns.
 
-    source: str
+    `classes` are the target's values in the order of their codes 0, 1, ...; None for a regression.
+    """
+
     roles: Roles
+    classes: list[Class] | None
+    columns: dict[str, Column]
+
+    @property
+    def inputs(self) -> dict[str, Kind]:
+        """Name and kind of each input of the model."""
+        return {
+            name: column.type
+            for name, column in self.columns.items()
+            if column.type == "numeric" or column.type == "categorical"
+        }
+
+    @property
+    def asked(self) -> dict[str, Column]:
+        """The columns of a request: inputs of the table, and what functions make others of."""
+        used = [column for column in self.columns.values() if column.type in INPUTS]
+        arguments = {name for column in used for name in column.of}
+        found = {
+            name: column
+            for name, column in self.columns.items()
+            if not column.function and (column.type in INPUTS or name in arguments)
+        }
+        time = self.roles.time
+        return found | ({time: Column("date")} if time and time in arguments else {})
+
+
+class Data(Table, kw_only=True):
+    """What the table is: its task and source besides, and the text of the model's card."""
+
+    task: Task
+    source: dict[str, Any]
     max_unlabelled: float
     segments: list[str]
     intended_use: str
     limits: list[str]
-    columns: dict[str, Column]
 
 
 class Split(Group):
-    """How many of the newest partitions judge, and how many before them train (null: all)."""
+    """Which rows judge: those of the newest partitions, or a share of every partition's.
 
-    holdout_partitions: Positive
+    Training takes the partitions before them, or all; only the newest `train_partitions` if set.
+    Of a categorical column the `max_categories` most frequent values count, others are missing.
+    """
+
+    max_categories: Positive
+    holdout_partitions: Positive | None = None
+    holdout_share: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     train_partitions: Positive | None = None
 
 
@@ -68,24 +119,35 @@ class Model(Group):
     estimator: dict[str, Any]
 
 
+class Metric(Group):
+    """A metric of the project's own: a function of labels and predictions, see `tasks`."""
+
+    function: str
+    higher_is_better: bool
+
+
 class Evaluate(Group):
-    """Where a probability becomes label 1, and how fine the calibration curve is."""
+    """How predictions are read.
+
+    From which probability a binary answer is the last class, how many bins the calibration has,
+    what share of the true values a regression's interval should hold, and metrics of one's own.
+    """
 
     threshold: float
     calibration_bins: Positive
-
-
-Metric = Literal["log_loss", "brier", "roc_auc", "average_precision"]
+    interval: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    metrics: dict[str, Metric] = {}
 
 
 class Gate(Group):
-    """The rules of promotion; see conf/gate/."""
+    """The rules of promotion; see conf/gate/. `rules` are functions of the project's own."""
 
-    metric: Metric
+    metric: str
     min_skill: float
     min_gain: float
-    guard_metric: Metric
+    guard_metric: str
     max_guard_loss: float
+    rules: list[str] = []
 
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.01)]
@@ -149,22 +211,67 @@ def check(params: object, type_: type[T], where: str) -> T:
 def composed(params: object) -> Params:
     """The whole configuration, checked also for what no single value can show."""
     found = check(params, Params, "conf/")
-    roles = found.data.roles
-    names = (roles.key, roles.time, roles.target, *found.data.columns)
-    for name in names:
-        if not name.isprintable() or set(name) & set('"\\'):
-            raise Refusal(
-                f"conf/data/: the column name {name!r} holds a quote, a backslash or a control "
-                "character, which a request cannot hold; rename it in the source"
-            )
-    if len(set(names)) < len(names):
-        raise Refusal("conf/data/: a column has two roles, or is an input and has a role")
-    if unknown := sorted(set(found.data.segments) - set(found.data.columns)):
-        raise Refusal(f"conf/data/: no column is named {', '.join(unknown)}, as segments says")
+    if trouble := _trouble(found.data) or _split_trouble(found.split) or _gate_trouble(found):
+        raise Refusal(trouble)
     return found
 
 
-def read(section: str, type_: type[T]) -> T:
+def _trouble(data: Data) -> str:
+    roles, columns = data.roles, data.columns
+    named = [name for name in (roles.key, roles.time, roles.target) if name]
+    for name in (*named, *columns):
+        if not name.isprintable() or set(name) & set('"\\'):
+            return (
+                f"conf/data/: the column name {name!r} holds a quote, a backslash or a control "
+                "character, which a request cannot hold; rename it in the source"
+            )
+    if len({*named, *data.inputs}) < len(named) + len(data.inputs):
+        return "conf/data/: a column has two roles, or is an input and has a role"
+    if not data.inputs:
+        return "conf/data/: no column is an input: make one numeric or categorical"
+    if unknown := sorted(set(data.segments) - set(data.inputs)):
+        return f"conf/data/: no input is named {', '.join(unknown)}, as segments says"
+    known = {name for name, column in columns.items() if not column.function} | {roles.time}
+    for name, column in columns.items():
+        if unknown := [one for one in column.of if one not in known]:
+            return f"conf/data/: {name!r} is made of {', '.join(unknown)}, which is no such column"
+        if bool(column.function) != bool(column.of):
+            return f"conf/data/: {name!r} needs both `function` and `of`"
+        if column.function and (column.missing or column.min is not None or column.max is not None):
+            return f"conf/data/: {name!r} is made by a function, so it has no limits of its own"
+    count = len(set(data.classes or ()))
+    if data.task == "regression":
+        return "conf/data/: a regression has no classes: set `classes: null`" if count else ""
+    if count != len(data.classes or ()) or count < 2 or (data.task == "binary") != (count == 2):
+        return f"conf/data/: `classes` names {count} classes, which is not {data.task}"
+    return ""
+
+
+def _split_trouble(split: Split) -> str:
+    if (split.holdout_partitions is None) == (split.holdout_share is None):
+        return "conf/split/: set either holdout_partitions or holdout_share"
+    return ""
+
+
+def _gate_trouble(params: Params) -> str:
+    from . import tasks  # which reads this module
+
+    own, standard = params.evaluate.metrics, tasks.KINDS[params.data.task].HIGHER_IS_BETTER
+    for name in own:
+        if not METRIC.fullmatch(name) or name in standard:
+            return f"conf/evaluate/: a metric needs a name of letters, digits and _, not {name!r}"
+    known = [*standard, *own]
+    if unknown := {params.gate.metric, params.gate.guard_metric} - set(known):
+        names = ", ".join(known)
+        return f"conf/gate/: no metric is named {', '.join(sorted(unknown))}, only {names}"
+    return ""
+
+
+@overload
+def read(section: str, type_: type[T]) -> T: ...
+@overload
+def read(section: str, type_: Any) -> Any: ...
+def read(section: str, type_: Any) -> Any:
     """A section of params.json, such as `split`, or one key of it, such as `data.target`.
 
     A stage reads only what dvc.yaml lists for it, so that no change goes unnoticed.

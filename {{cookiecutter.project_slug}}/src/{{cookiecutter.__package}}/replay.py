@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from . import address, config, source, table
+from . import address, config, sources, table
 from .cli import Refusal, run
 
 BATCH = 100  # rows a request
@@ -18,7 +18,7 @@ BATCH = 100  # rows a request
 def replay(partition: str, host: str, port: int) -> Counter[int]:
     """Send all rows, with key and time but without label; returns rows answered by version."""
     data = config.read("data", config.Data)
-    origin = source.load(data.source)
+    origin = sources.load(data.source)
     if partition not in origin.offered():
         raise Refusal(f"{partition!r} is not offered by the source: {', '.join(origin.offered())}")
     with TemporaryDirectory() as folder:
@@ -44,11 +44,11 @@ def replay(partition: str, host: str, port: int) -> Counter[int]:
 
 def rows_of(path: Path, data: config.Data) -> list[dict[str, Any]]:
     """A partition's rows as a client sends them: with key and time, without label."""
-    inputs = table.canonical({name: column.type for name, column in data.columns.items()})
-    roles = ", ".join(f"{table.quoted(n)}::VARCHAR" for n in (data.roles.key, data.roles.time))
-    found = table.rows(f"SELECT {roles}, {inputs} FROM read_parquet(?)", path.as_posix())
-    names = (data.roles.key, data.roles.time, *data.columns)
-    return [dict(zip(names, row, strict=True)) for row in found]
+    roles = [name for name in (data.roles.key, data.roles.time) if name]
+    told = ", ".join(f"{table.quoted(name)}::VARCHAR" for name in roles)
+    query = f"SELECT {told}, {table.canonical(data.asked)} FROM read_parquet(?)"
+    names = (*roles, *data.asked)
+    return [dict(zip(names, row, strict=True)) for row in table.rows(query, path.as_posix())]
 
 
 def main() -> None:

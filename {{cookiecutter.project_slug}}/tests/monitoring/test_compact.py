@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from {{ cookiecutter.__package }} import paths
@@ -22,6 +23,11 @@ def seen() -> Traffic:
     return Traffic(traffic.model(), 30)
 
 
+def sampled(found: Traffic) -> pd.DataFrame:
+    rows = found.sample(100, 1, "prediction")
+    return rows.sort_values("prediction", ignore_index=True)
+
+
 def test_files_of_earlier_days_and_full_ones_become_parquet(released: Path) -> None:
     for name in (f"{OLD}.0", "2999-05-01.7-b.0", "2999-05-01.7-b.1", "2999-05-01.8-c.0"):
         write(line(ROW, 0.5), name=name)
@@ -40,11 +46,11 @@ def test_the_monitor_sees_the_same_traffic_before_and_after(released: Path) -> N
     traffic.told("7", 1)
     before = seen()
     facts = before.count(), before.torn, before.labelled()
-    rows = before.sample(100, 1).sort_values("prediction", ignore_index=True)
+    rows = sampled(before)
     compact(paths.PREDICTIONS)
     after = seen()
     assert (after.count(), after.torn, after.labelled()) == facts == (51, 1, [(1, 0.07)])
-    assert after.sample(100, 1).sort_values("prediction", ignore_index=True).equals(rows)
+    assert sampled(after).equals(rows)
 
 
 @pytest.mark.parametrize("interrupted", ["before the rename", "before the removal"])

@@ -26,7 +26,7 @@ def test_only_this_version_and_the_last_days_count(released: Path) -> None:
     write(line(ROW, 0.5), name="2999-05-02.8-a.0")
     assert seen().count() == 3
     assert seen(1).count() == 2
-    assert sorted(seen().sample(10, 0)["prediction"]) == [0.1, 0.2, 0.5]
+    assert sorted(seen().sample(10, 0, "prediction")["prediction"]) == [0.1, 0.2, 0.5]
 
 
 def test_a_torn_last_line_is_passed_over(released: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_torn_last_line_is_passed_over(released: Path) -> None:
     write(line(ROW, 0.4), name="2999-05-02.1-a.0")
     assert seen().count() == 3
     assert seen().torn == 1
-    assert sorted(seen().sample(10, 0)["prediction"]) == [0.1, 0.2, 0.4]
+    assert sorted(seen().sample(10, 0, "prediction")["prediction"]) == [0.1, 0.2, 0.4]
 
 
 def test_a_torn_line_in_the_middle_is_passed_over(released: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_torn_line_in_the_middle_is_passed_over(released: Path) -> None:
 
 def test_a_sample_has_the_columns_under_their_own_names(released: Path) -> None:
     write(line(ROW, 0.25), line(ROW | {"annual income (€)": None, "friend's plan": None}, 0.75))
-    sample = seen().sample(10, 0).sort_values("prediction")
+    sample = seen().sample(10, 0, "prediction").sort_values("prediction")
     assert set(sample) == {*customers.PARAMS["data"]["columns"], "prediction"}
     for name in customers.PARAMS["data"]["columns"]:
         assert sample[name].iloc[0] == ROW[name]
@@ -54,10 +54,10 @@ def test_a_sample_has_the_columns_under_their_own_names(released: Path) -> None:
 
 def test_a_sample_is_bounded_and_the_same_for_the_same_seed(released: Path) -> None:
     write(*(line(ROW, number / 1000) for number in range(1000)))
-    first, again = seen().sample(50, 7), seen().sample(50, 7)
+    first, again = seen().sample(50, 7, "prediction"), seen().sample(50, 7, "prediction")
     assert len(first) == 50
     assert first.equals(again)
-    assert not first.equals(seen().sample(50, 8))
+    assert not first.equals(seen().sample(50, 8, "prediction"))
 
 
 def test_labels_join_by_key_and_the_last_answer_counts(released: Path) -> None:

@@ -39,7 +39,7 @@ def test_the_metrics_are_those_of_the_holdout_rows_alone(evaluated: Path) -> Non
     _, labels, answers = holdout()
     found = files.read_json(paths.METRICS)
     assert found["rows"] == len(labels)
-    assert found["rate"] == pytest.approx(labels.mean())
+    assert found["rates"] == pytest.approx({"0": 1 - labels.mean(), "1": labels.mean()})
     assert found["model"] == {n: pytest.approx(m(labels, answers)) for n, m in MEASURES.items()}
 
 
@@ -59,7 +59,8 @@ def test_each_segment_is_scored_by_its_own_rows(evaluated: Path) -> None:
             here = rows.index.isin(of.index)
             scored = found.pop((name, str(value)))
             assert int(scored["rows"]) == here.sum()
-            assert float(scored["rate"]) == pytest.approx(labels[here].mean())
+            assert float(scored["mean_label"]) == pytest.approx(labels[here].mean())
+            assert float(scored["mean_prediction"]) == pytest.approx(answers[here].mean())
             for metric, measure in MEASURES.items():
                 expected = measure(labels[here], answers[here])
                 assert float(scored[metric]) == pytest.approx(expected)
@@ -99,6 +100,6 @@ def test_a_holdout_of_one_label_is_scored_as_far_as_it_can_be(evaluated: Path) -
     customers.write(rows, paths.RAW / "2024-04.parquet")
     project.run("split", "evaluate")
     found = files.read_json(paths.METRICS)
-    assert found["rate"] == 0
+    assert found["rates"] == {"0": 1, "1": 0}
     assert set(found["model"]) == {"log_loss", "brier"}
     assert all(math.isfinite(value) for value in found["model"].values())

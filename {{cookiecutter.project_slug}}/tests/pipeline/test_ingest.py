@@ -30,6 +30,6 @@ def test_a_partition_the_source_does_not_have_is_named(empty: Path) -> None:
 
 
 def test_a_source_that_cannot_be_imported_is_named(empty: Path) -> None:
-    project.write_params(data__source="nowhere.to_be_found")
+    project.write_params(data__source={"_target_": "nowhere.to_be_found"})
     with pytest.raises(Refusal, match=r"nowhere\.to_be_found"):
         ingest.main()

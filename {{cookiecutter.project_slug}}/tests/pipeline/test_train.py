@@ -54,7 +54,7 @@ def test_categorical_columns_come_first() -> None:
         ({"_target_": "sklearn.nowhere.Tree"}, "sklearn.nowhere"),
         ({"_target_": "sklearn.tree.NoTree"}, "NoTree"),
         ({"_target_": "sklearn.tree.DecisionTreeClassifier", "dept": 3}, "dept"),
-        ({}, "cannot make"),
+        ({}, "conf/model/: write `_target_:`"),
     ],
 )
 def test_an_estimator_that_cannot_be_made_is_refused_by_name(
@@ -65,7 +65,7 @@ def test_an_estimator_that_cannot_be_made_is_refused_by_name(
 
 
 def test_building_does_not_fit(evaluated: Path) -> None:
-    kinds = table.inputs(paths.TRAIN, config.read("data.roles", config.Roles))
+    kinds = table.inputs()
     rows = table.frame(paths.TRAIN, list(kinds))
     with pytest.raises(NotFittedError):
         train.build(config.read("model", config.Model), kinds).predict_proba(rows)

@@ -22,7 +22,7 @@ from {{ cookiecutter.__package }}.serving.predictor import Trees
 from .. import customers, project
 
 DATA = config.check(customers.PARAMS["data"], config.Data, "")
-NAMES = list(DATA.columns)
+NAMES = list(DATA.inputs)
 Build = Callable[[Any], Model]
 
 
@@ -50,9 +50,8 @@ NATIVE = {
 
 
 def fitted(chosen: dict[str, Any]) -> Any:
-    kinds = {name: column.type for name, column in DATA.columns.items()}
     rows = customers.read(paths.TRAIN)
-    pipeline = train.build(config.check(chosen, config.Model, ""), kinds)
+    pipeline = train.build(config.check(chosen, config.Model, ""), DATA.inputs)
     return pipeline.fit(rows[NAMES], rows[DATA.roles.target])
 
 
@@ -148,14 +147,14 @@ def test_answers_to_single_rows_are_held_to_scikit_learns_too(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = Trees.one
-    calls: list[float] = []
+    calls: list[Any] = []
 
-    def wrong_later(trees: Trees, values: Any) -> float:
+    def wrong_later(trees: Trees, values: Any) -> Any:
         calls.append(one(trees, values))
         return calls[-1] + (1e-8 if len(calls) > 100 else 0.0)
 
     monkeypatch.setattr(Trees, "one", wrong_later)
-    assert "probabilities differ by up to 1.0e-08" in build_reason(build)
+    assert "answers differ by up to 1.0e-08" in build_reason(build)
 
 
 def build_reason(build: Build) -> str:
@@ -189,7 +188,7 @@ def few_wrong(answers: Any) -> Any:
 
 def test_an_estimator_that_is_not_scikit_learns_is_refused_by_name(build: Build) -> None:
     foreign = model("x", "ordinal", _target_=f"{__name__}.Foreign", strategy="prior")
-    with pytest.raises(Refusal, match=r"scikit-learn's types only, not .*test_build\.Foreign"):
+    with pytest.raises(Refusal, match=r"does not know the types .*test_build\.Foreign"):
         build(fitted(foreign))
 
 

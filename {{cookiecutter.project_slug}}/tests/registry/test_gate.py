@@ -2,10 +2,12 @@ import pytest
 
 from {{ cookiecutter.__package }} import config
 from {{ cookiecutter.__package }}.registry.gate import Metrics, Verdict, judge
+from {{ cookiecutter.__package }}.tasks import Task
 
 GATE = config.Gate(
     metric="log_loss", min_skill=0.1, min_gain=0.0, guard_metric="roc_auc", max_guard_loss=0.01
 )
+TASK = Task("binary", [0, 1], {})
 BASELINE: Metrics = {"log_loss": 0.6, "roc_auc": 0.5}
 
 
@@ -15,7 +17,7 @@ def judged(
     champion: Metrics | None = None,
     gate: config.Gate = GATE,
 ) -> Verdict:
-    return judge(gate, {"log_loss": log_loss, "roc_auc": roc_auc}, champion, BASELINE)
+    return judge(gate, TASK, {"log_loss": log_loss, "roc_auc": roc_auc}, champion, BASELINE)
 
 
 def test_a_first_model_that_beats_the_baseline_is_promoted() -> None:
@@ -74,9 +76,9 @@ def test_a_metric_where_more_is_better_is_read_the_other_way() -> None:
 
 
 def test_a_holdout_of_one_label_refuses_and_says_why() -> None:
-    verdict = judge(GATE, {"log_loss": 0.1}, {"log_loss": 0.2}, {"log_loss": 0.6})
+    verdict = judge(GATE, TASK, {"log_loss": 0.1}, {"log_loss": 0.2}, {"log_loss": 0.6})
     assert (verdict.promoted, verdict.rule) == (False, "holdout")
-    assert "roc_auc is undefined: one label only" in verdict.reason
+    assert "roc_auc is undefined on this holdout" in verdict.reason
 
 
 @pytest.mark.parametrize("champion", [None, {"log_loss": 0.41, "roc_auc": 0.8}])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.__package }} import config, files, paths, scores, table
+from {{ cookiecutter.__package }} import config, files, paths, table, tasks
 from {{ cookiecutter.__package }}.cli import Busy, Refusal
 from {{ cookiecutter.__package }}.registry import deploy, lineage
 from {{ cookiecutter.__package }}.registry import release as module
@@ -134,7 +134,7 @@ def test_a_champion_is_judged_again_on_the_newest_holdout(replaced: Path, store:
     release()
     rows = table.columns(paths.HOLDOUT, [*customers.PARAMS["data"]["columns"], "churned"])
     answers = bundle.Model(project.bundle(2)).predict_columns(rows)
-    now = scores.score(np.array(rows["churned"]), answers)["log_loss"]
+    now = tasks.binary.score(np.array(rows["churned"]), answers)["log_loss"]
     assert f"against the champion's {now:.4f}" in last()["reason"]
     assert now != pytest.approx(bundle.Model(project.bundle(2)).manifest.metrics["log_loss"])
 
@@ -236,9 +236,9 @@ def test_a_champion_is_never_scored_on_rows_it_was_trained_on(
     seen: list[list[str]] = []
     rows = module.holdout_rows
 
-    def watched(data: config.Data, names: list[str]) -> dict[str, list[Any]]:
+    def watched(data: config.Data, split: config.Split, names: list[str]) -> dict[str, list[Any]]:
         seen.append(names)
-        return rows(data, names)
+        return rows(data, split, names)
 
     monkeypatch.setattr(module, "holdout_rows", watched)
     project.write_params(

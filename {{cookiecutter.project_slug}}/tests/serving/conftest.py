@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from fastapi.testclient import TestClient
 
+from {{ cookiecutter.__package }}.config import Serving
 from {{ cookiecutter.__package }}.serving.app import create_app
 from {{ cookiecutter.__package }}.serving.front import Front
-from {{ cookiecutter.__package }}.serving.service import Limits
 
-LIMITS = Limits(
+LIMITS = Serving(
     max_body_bytes=20_000,
     max_rows=50,
     max_concurrent=8,

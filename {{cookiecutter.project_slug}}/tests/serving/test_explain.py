@@ -289,4 +289,5 @@ def test_a_model_without_a_split_has_its_base_only() -> None:
     exported = portable.export(pipeline)
     explainer = TreeShap(exported.arrays, exported.meta)
     assert explainer.contributions([np.array([1.0])]).tolist() == [0.0]
-    assert explainer.base == pytest.approx(pipeline.decision_function(table)[0], rel=0, abs=SURELY)
+    expected = pipeline.decision_function(table)[0]
+    assert explainer.base() == pytest.approx(expected, rel=0, abs=SURELY)

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
-from {{ cookiecutter.__package }}.serving.log import Feedback, Log, Record
+from {{ cookiecutter.__package }}.serving.answers import Record
+from {{ cookiecutter.__package }}.serving.log import Feedback, Log
 
 TEXT = "é" * 3000
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -17,7 +19,7 @@ NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 def record(number: int, version: int = 1, at: datetime = NOON) -> Record:
     row = {"number": number, "text": TEXT}
-    return Record(f"{version}-{number}", at, version, 0.25, 0, row)
+    return Record(f"{version}-{number}", at, version, 0.25, 0, UNSET, UNSET, row)
 
 
 def append(folder: Path, writer: int) -> None:
@@ -41,7 +43,7 @@ def log(tmp_path: Path) -> Log:
 
 
 def test_a_record_is_on_disk_when_append_returns(log: Log, tmp_path: Path) -> None:
-    log.append([Record("a", NOON, 3, 0.25, 0, {"x": None}, "me"), record(1)])
+    log.append([Record("a", NOON, 3, 0.25, 0, UNSET, UNSET, {"x": None}, "me"), record(1)])
     first, second = lines(tmp_path)
     assert first == {
         "id": "a",

@@ -224,16 +224,17 @@ def test_rows_of_two_models_are_never_mixed() -> None:
     assert other.asked == [[2, 3]]
 
 
-def test_a_failure_reaches_every_caller_of_the_call_and_no_other() -> None:
+def test_a_failure_reaches_the_caller_whose_rows_fail_and_no_other() -> None:
     async def scenario(model: Slow, ask: Asked) -> None:
-        tasks = [ask(model, [1]), ask(model, [13])]
+        tasks = [ask(model, [1]), ask(model, [2, 13]), ask(model, [3])]
         await asyncio.sleep(0)
         model.go.set()
-        found = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [str(error) for error in found] == ["thirteen", "thirteen"]
+        one, two, three = await asyncio.gather(*tasks, return_exceptions=True)
+        assert (one, three) == (([0.1], [["1"]]), ([0.3], [["3"]]))
+        assert str(two) == "thirteen"
         assert await ask(model, [5]) == ([0.5], [["5"]])
 
-    batched(scenario)
+    assert batched(scenario).asked == [[0], [1, 2, 13, 3], [1], [2, 13], [3], [5]]
 
 
 def test_a_caller_who_is_gone_does_not_disturb_the_others() -> None:

@@ -2,10 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from fastapi.testclient import TestClient
 
+from {{ cookiecutter.__package }} import files
+from {{ cookiecutter.__package }}.config import Task
 from {{ cookiecutter.__package }}.serving import app
 from {{ cookiecutter.__package }}.serving.app import create_app
 
@@ -52,5 +55,23 @@ def test_every_id_that_is_used_is_there_once() -> None:
     used = set(re.findall(r'\bat\("([^"]*)"\)', SCRIPT))
     used |= set(re.findall(r'\b(?:for|aria-labelledby|aria-describedby)="([^"]*)"', HTML))
     used |= set(re.findall(r"#([a-z][\w-]*)(?=[^;{}]*\{)", STYLE))
-    assert used - set(ids) <= {"probability"}  # made by the script
+    assert used - set(ids) <= {"outcome", "true-value"}  # made by the script
     assert len(used) > 30
+
+
+def test_the_script_has_an_answer_for_each_task() -> None:
+    (made,) = re.findall(r"const HEADLINES = new Map\((.*)\);", SCRIPT)
+    assert re.findall(r'\["(\w+)"', made) == list(get_args(Task))
+
+
+def test_what_the_page_links_to_is_served(client: TestClient, var: Path) -> None:
+    for name, path in (
+        ("report", "monitoring/report"),
+        ("quality_report", "monitoring/quality"),
+    ):
+        assert f'href="{path}"' in HTML
+        files.write_json(var / "monitoring/latest.json", {name: ""})
+        assert client.get(path).status_code == 404
+        files.write_json(var / "monitoring/latest.json", {name: f"now/{name}.html"})
+        files.write_text(var / f"monitoring/now/{name}.html", f"<p>{name}</p>")
+        assert client.get(path).text == f"<p>{name}</p>"

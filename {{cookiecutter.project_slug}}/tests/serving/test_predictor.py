@@ -1,5 +1,7 @@
 """The corners of the predictor that no table of customers reaches; test_portable has the rest."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -42,13 +44,13 @@ def test_log_odds_become_probabilities_without_overflow(x: float) -> None:
 
 @pytest.mark.parametrize("total", [0.0, 5.5, -5.5, 800.0, -800.0])
 def test_both_ways_turn_log_odds_into_the_same_probability(total: float) -> None:
-    leaves = np.zeros((1, 64))
+    leaves = np.zeros((1, 64, 1))
     leaves[0, 0] = total
     arrays = {"masks_0": np.ones((2, 1), dtype=np.uint64), "thresholds_0": np.array([])}
-    meta = {"columns": 1, "float32": False, "base": 0.0, "scale": 1.0, "logit": True}
-    trees = Trees(arrays | {"leaves": leaves}, meta)
+    meta: dict[str, Any] = {"columns": 1, "base": [0.0], "link": "logit"}
+    trees = Trees(arrays | {"leaves": leaves}, meta | {"float32": False, "scale": 1, "outputs": 1})
     weights = {"weights_0": np.array([total]), "scaling_0": np.array([0.0, 0.0, 1.0])}
-    linear = Linear(weights, {"base": 0.0})
+    linear = Linear(weights, meta)
     for form in (trees, linear):
         (found,) = form.predict([np.array([1.0])])
         assert form.one([1.0]) == pytest.approx(found, rel=1e-15)

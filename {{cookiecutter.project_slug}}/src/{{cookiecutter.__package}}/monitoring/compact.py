@@ -14,7 +14,7 @@ from .. import files
 
 COLUMNS = (
     "{'id': 'VARCHAR', 'at': 'TIMESTAMPTZ', 'version': 'INTEGER', 'probability': 'DOUBLE', "
-    "'label': 'TINYINT', 'row': 'JSON'}"
+    "'label': 'VARCHAR', 'probabilities': 'DOUBLE[]', 'value': 'DOUBLE', 'row': 'JSON'}"
 )
 # A line that a crash has torn does not parse and is passed over.
 READ = f"read_json($log, format = 'newline_delimited', ignore_errors = true, columns = {COLUMNS})"

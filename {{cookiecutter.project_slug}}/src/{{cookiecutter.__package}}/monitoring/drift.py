@@ -3,17 +3,19 @@
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
 
-from .. import config, files, locks, paths, scores, table
+from .. import config, files, locks, paths, table, tasks
 from ..cli import Refusal, run
 from ..registry.history import now
 from ..serving import bundle
 from ..serving.champion import read_pointer
+from . import quality
 from .compact import compact
 from .traffic import Traffic
 
@@ -29,7 +31,8 @@ class Summary(msgspec.Struct, frozen=True):
 
     `drift` holds Evidently's distance by drifted column, `performance` the metrics on rows whose
     labels are known; it is empty as long as none are. `torn_lines` of the log do not parse: their
-    answers were never sent. `report` lies below var/monitoring/.
+    answers were never sent. `report` and `quality_report`, empty when there is none, lie below
+    var/monitoring/.
     """
 
     at: str
@@ -43,6 +46,7 @@ class Summary(msgspec.Struct, frozen=True):
     performance: dict[str, float]
     reference_performance: dict[str, float]
     report: str
+    quality_report: str
 
 
 @locks.exclusive("monitor", wait=60)
@@ -62,15 +66,18 @@ def watch() -> Summary:
         status: Status = "insufficient_data"
         reason = f"{rows} rows answered, {monitoring.min_rows} needed to speak of drift"
     else:
-        current = traffic.sample(monitoring.sample_rows, seed)
-        reference = reference_of(model)
+        answer = answer_name(model)
+        current = traffic.sample(monitoring.sample_rows, seed, answer)
+        reference = reference_of(model, answer)
         if broken := incomparable(current, reference):
             status, reason = "schema_error", "; ".join(broken)
         else:
-            distances, share = compare(current, reference, model, folder, monitoring.drift_share)
+            kinds = {column.name: column.vocabulary is not None for column in model.schema.asked}
+            kinds[answer] = model.manifest.task == "multiclass"
+            distances, share = compare(current, reference, kinds, folder, monitoring.drift_share)
             drifted = {name: distance for name, (distance, over) in distances.items() if over}
             report = f"{folder.name}/drift.html"
-            status, reason = verdict(drifted, share, monitoring.drift_share)
+            status, reason = verdict(drifted, share, monitoring.drift_share, answer)
     labelled = traffic.labelled()
     summary = Summary(
         at=now(),
@@ -81,29 +88,41 @@ def watch() -> Summary:
         torn_lines=traffic.torn,
         drift=drifted,
         labelled_rows=len(labelled),
-        performance=performance(labelled),
+        performance=performance(labelled, model),
         reference_performance=model.manifest.metrics,
         report=report,
+        quality_report=quality.report(labelled, model.manifest, folder, monitoring, seed),
     )
     files.write_json(folder / "summary.json", msgspec.to_builtins(summary))
     files.write_json(paths.MONITORING / "latest.json", msgspec.to_builtins(summary))
     return summary
 
 
-def performance(labelled: list[tuple[int, float]]) -> dict[str, float]:
-    """Metrics of labels and probabilities; none without labels."""
+def performance(labelled: list[tuple[float, Any]], model: bundle.Model) -> dict[str, float]:
+    """Metrics of labels and predictions; none without labels."""
     if not labelled:
         return {}
-    labels, probabilities = map(np.array, zip(*labelled, strict=True))
-    return scores.score(labels, probabilities)
+    labels, predictions = map(np.array, zip(*labelled, strict=True))
+    manifest, own = model.manifest, config.read("evaluate", config.Evaluate).metrics
+    return tasks.Task(manifest.task, manifest.classes, own).score(labels, predictions)
 
 
-def reference_of(model: bundle.Model) -> "pd.DataFrame":
+def answer_name(model: bundle.Model) -> str:
+    """What the prediction is called beside the inputs."""
+    names = {column.name for column in model.schema.asked}
+    return "prediction" if "prediction" not in names else "prediction of the model"
+
+
+def reference_of(model: bundle.Model, answer: str) -> "pd.DataFrame":
     """The sample of training rows kept in the bundle, with the model's own predictions."""
     path = model.folder / bundle.REFERENCE
-    names = [column.name for column in model.schema.columns]
-    frame = table.frame(path, names)
-    return frame.assign(prediction=model.predict_columns(table.columns(path, names)))
+    columns = model.schema.columns
+    inputs = [column.name for column in columns if not column.function]
+    found = model.predict_columns(table.columns(path, [column.name for column in columns]))
+    if found.ndim == 2:
+        classes = np.array([str(one) for one in model.manifest.classes or ()], dtype=object)
+        found = classes[found.argmax(axis=1)]
+    return table.frame(path, inputs).assign(**{answer: found})
 
 
 def incomparable(current: "pd.DataFrame", reference: "pd.DataFrame") -> list[str]:
@@ -118,11 +137,11 @@ def incomparable(current: "pd.DataFrame", reference: "pd.DataFrame") -> list[str
 def compare(
     current: "pd.DataFrame",
     reference: "pd.DataFrame",
-    model: bundle.Model,
+    kinds: dict[str, bool],
     folder: Path,
     drift_share: float,
 ) -> tuple[dict[str, tuple[float, bool]], float]:
-    """Run Evidently; write drift.html and drift.json.
+    """Run Evidently; write drift.html and drift.json. `kinds` tells which columns are categorical.
 
     Returns by column the distance and whether it is over Evidently's threshold, the farthest
     first, and the share of drifted columns.
@@ -131,19 +150,20 @@ def compare(
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
-    kinds = {column.name: column.vocabulary for column in model.schema.columns}
     # A column missing throughout on both sides has nothing to compare.
     used = [name for name in reference.columns if not reference[name].isna().all()]
     definition = DataDefinition(
-        numerical_columns=[name for name in used if kinds.get(name) is None],
-        categorical_columns=[name for name in used if kinds.get(name) is not None],
+        numerical_columns=[name for name in used if not kinds[name]],
+        categorical_columns=[name for name in used if kinds[name]],
     )
     sides = (Dataset.from_pandas(side[used], definition) for side in (current, reference))
     # Distances whatever the number of rows: by default small samples would give p-values.
     preset = DataDriftPreset(
         drift_share=drift_share, num_method="wasserstein", cat_method="jensenshannon"
     )
-    snapshot = Report([preset]).run(*sides)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of columns that do not vary
+        snapshot = Report([preset]).run(*sides)
     folder.mkdir(parents=True, exist_ok=True)
     snapshot.save_html(str(folder / "drift.html"))
     found: dict[str, Any] = json.loads(snapshot.json())
@@ -160,13 +180,15 @@ def compare(
     return dict(ordered), share
 
 
-def verdict(drifted: dict[str, float], share: float, limit: float) -> tuple[Status, str]:
+def verdict(
+    drifted: dict[str, float], share: float, limit: float, answer: str
+) -> tuple[Status, str]:
     """Status and reason: many columns have drifted, or the prediction itself has."""
     named = ", ".join(f"{name} ({distance:.2f})" for name, distance in list(drifted.items())[:5])
     if share >= limit:
         return "drift", f"{share:.0%} of the columns have drifted, most of all {named}"
-    if "prediction" in drifted:
-        return "drift", f"the prediction has drifted ({drifted['prediction']:.2f})"
+    if answer in drifted:
+        return "drift", f"the {answer} has drifted ({drifted[answer]:.2f})"
     return "ok", f"{share:.0%} of the columns have drifted, less than {limit:.0%}"
 
 
@@ -186,6 +208,8 @@ def main() -> int:
         print("no labels have arrived for these rows yet")
     if summary.report:
         print(f"report: {paths.MONITORING / summary.report}")
+    if summary.quality_report:
+        print(f"report on the labelled answers: {paths.MONITORING / summary.quality_report}")
     return CODES[summary.status] if "--exit-code" in sys.argv[1:] else 0
 
 

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
 TOLD = (
     "read_json($feedback, format = 'newline_delimited', ignore_errors = true, columns = "
-    "{'id': 'VARCHAR', 'at': 'TIMESTAMPTZ', 'label': 'TINYINT'})"
+    "{'id': 'VARCHAR', 'at': 'TIMESTAMPTZ', 'label': 'VARCHAR'})"
 )
+
+
+# What of an answer is compared with the training data's, and what is held against the truth.
+WATCHED = {"binary": "probability", "multiclass": "label", "regression": "value"}
+SCORED = {"binary": "probability", "multiclass": "probabilities", "regression": "value"}
 
 
 class Traffic:
@@ -40,7 +45,7 @@ class Traffic:
             self._values["packed"] = _names(packed)
             sources.append("SELECT * REPLACE (row::JSON AS row) FROM read_parquet($packed)")
         self._logged = bool(sources)
-        self._ours = f"FROM ({' UNION ALL '.join(sources)}) WHERE version = $version"
+        self._ours = f"FROM ({' UNION ALL BY NAME '.join(sources)}) WHERE version = $version"
         self._where = f'{self._ours} AND "at" >= {since.isoformat()!r}::TIMESTAMPTZ'
 
     def count(self) -> int:
@@ -51,26 +56,30 @@ class Traffic:
             found = connection.execute(f"SELECT count(*) {self._where}", self._values).fetchall()
         return int(found[0][0])
 
-    def sample(self, rows: int, seed: int) -> "pd.DataFrame":
-        """At most so many rows, with the inputs as columns and the answer as `prediction`."""
+    def sample(self, rows: int, seed: int, answer: str) -> "pd.DataFrame":
+        """At most so many rows: the inputs as columns, and the answers under the name given."""
         inputs = ", ".join(
             f"{_field(column.name)}{'::DOUBLE' if column.vocabulary is None else ''} "
             f"AS {table.quoted(column.name)}"
             for column in self._manifest.columns
+            if not column.function
         )
+        watched = WATCHED[self._manifest.task]
         with duckdb.connect() as connection:
             return connection.execute(
-                f"SELECT * FROM (SELECT {inputs}, probability AS prediction {self._where}) "
-                f"USING SAMPLE reservoir({rows} ROWS) REPEATABLE ({seed})",
+                f"SELECT * FROM (SELECT {inputs}, {watched} AS {table.quoted(answer)} "
+                f"{self._where}) USING SAMPLE reservoir({rows} ROWS) REPEATABLE ({seed})",
                 self._values,
             ).df()
 
-    def labelled(self) -> list[tuple[int, float]]:
-        """Label and probability of each answered row whose label is known by now.
+    def labelled(self) -> list[tuple[float, Any]]:
+        """Label and prediction of each answered row whose label is known by now.
+
+        As `tasks` scores them: a class by its code.
 
         It is known when the row has arrived in the data under the same key, or else when the
         service was told by the prediction's id; labels come late, so however old the answer is. Of
-        a row asked for twice the last answer counts.
+        a row asked for twice the last answer counts. The oldest answer comes first.
         """
         arrived, told = sorted(paths.RAW.glob("*.parquet")), sorted(paths.FEEDBACK.glob("*.jsonl"))
         if not self._logged or not (arrived or told):
@@ -78,27 +87,26 @@ class Traffic:
         values = dict(self._values)
         raw = feedback = "(SELECT NULL AS row_key, NULL AS label LIMIT 0)"
         if arrived:
-            key, target = table.quoted(self._manifest.key), table.quoted(self._manifest.target)
+            key = table.quoted(self._manifest.key)
+            target = table.as_code(table.quoted(self._manifest.target), self._manifest.classes)
             values["raw"] = _names(arrived)
-            raw = (
-                f"(SELECT {key}::VARCHAR AS row_key, {target}::INTEGER AS label "
-                "FROM read_parquet($raw))"
-            )
+            raw = f"(SELECT {key}::VARCHAR AS row_key, {target} AS label FROM read_parquet($raw))"
         if told:
             values["feedback"] = _names(told)
             feedback = (
-                f'(SELECT id AS row_key, arg_max(label, "at") AS label FROM {TOLD} GROUP BY id)'
+                f"(SELECT id AS row_key, arg_max({table.as_code('label', self._manifest.classes)}, "
+                f'"at") AS label FROM {TOLD} GROUP BY id)'
             )
         with duckdb.connect() as connection:
             return connection.execute(
                 f"WITH answered AS (SELECT id, {_field(self._manifest.key)} AS row_key, "
-                f'probability, "at" {self._ours}), '
-                "known AS (SELECT coalesce(answered.row_key, id) AS name, probability, "
+                f'{SCORED[self._manifest.task]} AS answer, "at" {self._ours}), '
+                "known AS (SELECT coalesce(answered.row_key, id) AS name, answer, "
                 'coalesce(raw.label, told.label) AS label, "at" FROM answered '
                 f"LEFT JOIN {raw} AS raw ON raw.row_key = answered.row_key "
                 f"LEFT JOIN {feedback} AS told ON told.row_key = id) "
-                'SELECT arg_max(label, "at"), arg_max(probability, "at") FROM known '
-                "WHERE label IS NOT NULL GROUP BY name",
+                'SELECT arg_max(label, "at"), arg_max(answer, "at") FROM known '
+                'WHERE label IS NOT NULL GROUP BY name ORDER BY max("at"), name',
                 values,
             ).fetchall()
 

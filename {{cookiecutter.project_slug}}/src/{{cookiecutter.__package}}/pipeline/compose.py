@@ -47,7 +47,10 @@ def compose(folder: Path, overrides: list[str] | None = None) -> dict[str, Any]:
 def main() -> None:
     """Write params.json and schema.json."""
     params = compose(CONF)
-    files.write_json(paths.SCHEMA, params["data"].pop("columns"))
+    data = config.composed(params).data
+    columns = params["data"].pop("columns")
+    used = {name: rule for name, rule in columns.items() if name in {**data.asked, **data.inputs}}
+    files.write_json(paths.SCHEMA, used)
     files.write_json(paths.PARAMS, params)
 
 

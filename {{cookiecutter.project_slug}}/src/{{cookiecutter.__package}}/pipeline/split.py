@@ -1,4 +1,7 @@
-"""Stage 4: the newest partitions judge, the ones before them train; never at random over time."""
+"""Stage 4: some rows judge, others train; never at random over time."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from .. import config, files, paths, table
 from ..cli import Refusal, run
@@ -6,35 +9,93 @@ from ..cli import Refusal, run
 
 def sides(partitions: list[str], split: config.Split) -> tuple[list[str], list[str]]:
     """Names of the training and of the holdout partitions, both in order of time."""
-    if not 0 < split.holdout_partitions < len(partitions):
+    judges = split.holdout_partitions
+    if judges is None:
+        train = partitions
+    elif judges < len(partitions):
+        train = partitions[:-judges]
+    else:
         raise Refusal(
-            f"conf/split/: holdout_partitions {split.holdout_partitions} leaves no training data "
-            f"or no holdout out of {len(partitions)} partitions"
+            f"conf/split/: holdout_partitions {judges} leaves no training data "
+            f"out of {len(partitions)} partitions"
         )
-    train = partitions[: -split.holdout_partitions]
-    window = len(train) if split.train_partitions is None else split.train_partitions
-    if window < 1:
-        raise Refusal(f"conf/split/: train_partitions is {window}; 1 or more, or null for all")
-    return train[-window:], partitions[-split.holdout_partitions :]
+    train = train[-(split.train_partitions or len(train)) :]
+    return train, train if judges is None else partitions[-judges:]
+
+
+def labelled(
+    data: config.Table, split: config.Split, partitions: Sequence[Path], holdout: bool
+) -> str:
+    """SQL for the labelled rows that one side takes of some partitions' files.
+
+    With `holdout_share` a row's side depends on its key, or its group, and on the rows of its own
+    partition only: a row that judges once never trains a later model.
+    """
+    roles = data.roles
+    named = [table.quoted(one) for one in (roles.key, roles.time) if one and one not in data.asked]
+    code = table.as_code(table.quoted(roles.target), data.classes)
+    target = f"{code}::{'TINYINT' if data.classes else 'DOUBLE'} AS {table.quoted(roles.target)}"
+    chosen = f"SELECT {', '.join([*named, table.canonical(data.asked), target])} FROM read_parquet"
+    files = [table.literal(path.as_posix()) for path in partitions]
+    where = f"WHERE {code} IS NOT NULL"
+    if split.holdout_share is None:
+        return f"{chosen}([{', '.join(files)}]) {where}"
+    order = f"md5({table.quoted(roles.key)}::VARCHAR)"
+    if roles.group:
+        judges = f"md5({table.quoted(roles.group)}::VARCHAR) < {_bound(split.holdout_share)}"
+        joint = "AND"
+    else:
+        alike = f"PARTITION BY {code}" if data.classes else ""
+        count = f"ceil({split.holdout_share} * count(*) OVER ({alike}))"
+        judges = f"row_number() OVER ({alike} ORDER BY {order}) <= {count}"
+        joint = "QUALIFY"  # WHERE, for what depends on other rows
+    side = f"{where} {joint} {'' if holdout else 'NOT '}({judges}) ORDER BY {order}"
+    return " UNION ALL ".join(f"({chosen}({file}) {side})" for file in files)
+
+
+def _bound(share: float) -> str:
+    """The MD5 below which this share of all MD5 lie."""
+    return table.literal(f"{round(share * 16**8):08x}")
+
+
+def with_functions(data: config.Table, query: str) -> str:
+    """The same rows with the columns that functions make."""
+    return f"SELECT *{table.derived(data.columns)} FROM ({query})"
+
+
+def frequent(query: str, columns: Mapping[str, config.Column], most: int) -> str:
+    """The same rows, with what is not among the most frequent values of a text input missing."""
+    replaced = []
+    names = [name for name, column in columns.items() if column.type == "categorical"]
+    for name in map(table.quoted, names):
+        counted = f"SELECT {name}, count(*) FROM ({query}) WHERE {name} IS NOT NULL GROUP BY ALL"
+        counted += f" ORDER BY 2 DESC, 1 LIMIT {most + 1}"
+        found = table.rows(counted, functions=columns)
+        if len(found) > most:
+            kept = ", ".join(table.literal(value) for value, _ in found[:most])
+            replaced.append(f"CASE WHEN {name} IN ({kept}) THEN {name} END AS {name}")
+    return f"SELECT * REPLACE ({', '.join(replaced)}) FROM ({query})" if replaced else query
 
 
 def main() -> None:
-    """Write the labelled rows of both sides, inputs as numbers (double) or text."""
-    roles = config.read("data.roles", config.Roles)
-    kinds: dict[str, config.Kind] = files.read_json(paths.VALIDATION)["columns"]
+    """Write both sides' labelled rows: inputs as numbers (double) or text, classes as codes."""
     split = config.read("split", config.Split)
+    data = config.Table(
+        roles=config.read("data.roles", config.Roles),
+        classes=config.read("data.classes", list[config.Class] | None),
+        columns=config.check(
+            files.read_json(paths.VALIDATION)["columns"], dict[str, config.Column], "conf/data/"
+        ),
+    )
     partitions = sorted(path.stem for path in paths.RAW.glob("*.parquet"))
-    train, holdout = sides(partitions, split)
-    key, time, target = map(table.quoted, (roles.key, roles.time, roles.target))
-    for side, path in ((train, paths.TRAIN), (holdout, paths.HOLDOUT)):
-        sources = [(paths.RAW / f"{name}.parquet").as_posix() for name in side]
-        count = table.write(
-            f"SELECT {key}, {time}, {table.canonical(kinds)}, {target}::TINYINT AS {target} "
-            f"FROM read_parquet($1) WHERE {target} IS NOT NULL",
-            path,
-            sources,
-        )
-        print(f"{path.stem}: {count} rows, {side[0]} to {side[-1]}")
+    for names, path in zip(sides(partitions, split), (paths.TRAIN, paths.HOLDOUT), strict=True):
+        chosen = [paths.RAW / f"{name}.parquet" for name in names]
+        query = with_functions(data, labelled(data, split, chosen, path == paths.HOLDOUT))
+        if path == paths.TRAIN:
+            query = frequent(query, data.columns, split.max_categories)
+        count = table.write(query, path, functions=data.columns)
+        print(f"{path.stem}: {count} rows, {names[0]} to {names[-1]}")
+    files.write_json(paths.COLUMNS, data.inputs)
 
 
 if __name__ == "__main__":

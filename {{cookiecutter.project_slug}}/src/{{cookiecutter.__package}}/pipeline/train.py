@@ -1,11 +1,12 @@
 """Stage 5: fit the model that conf/model/ names."""
 
 from collections.abc import Mapping
-from importlib import import_module
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from .. import config, files, paths, table
 from ..cli import Refusal, run
+from ..instantiate import instantiate
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -23,7 +24,7 @@ def build(model: config.Model, kinds: Mapping[str, config.Kind]) -> "Pipeline":
 
     categorical = [name for name, kind in kinds.items() if kind == "categorical"]
     numeric = [name for name, kind in kinds.items() if kind == "numeric"]
-    estimator = instantiate(model.estimator)
+    estimator = instantiate(model.estimator, "conf/model/")
     if model.encoding == "one_hot":
         encoder = OneHotEncoder(handle_unknown="ignore")
         scaler = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
@@ -33,7 +34,10 @@ def build(model: config.Model, kinds: Mapping[str, config.Kind]) -> "Pipeline":
             handle_unknown="use_encoded_value", unknown_value=missing, encoded_missing_value=missing
         )
         scaler = "passthrough"
-        if model.encoding == "native_categories":
+        if (
+            model.encoding == "native_categories"
+            and "categorical_features" in estimator.get_params()
+        ):
             estimator.set_params(categorical_features=list(range(len(categorical))))
     encode = ColumnTransformer(
         [("categorical", encoder, categorical), ("numeric", scaler, numeric)], sparse_threshold=0
@@ -41,17 +45,26 @@ def build(model: config.Model, kinds: Mapping[str, config.Kind]) -> "Pipeline":
     return Pipeline([("columns", encode), ("estimator", estimator)])
 
 
-def instantiate(estimator: Mapping[str, Any]) -> Any:
-    """Call what `_target_` names with the other entries, as Hydra's function of this name does.
+def told_when_fitted(pipeline: "Pipeline", model: config.Model) -> dict[str, Any]:
+    """LightGBM takes the places of the categorical columns not before it is fitted."""
+    if model.encoding != "native_categories":
+        return {}
+    if "categorical_feature" not in signature(pipeline["estimator"].fit).parameters:
+        return {}
+    _, _, categorical = pipeline["columns"].transformers[0]
+    return {"estimator__categorical_feature": list(range(len(categorical)))}
 
-    Importing Hydra for it would cost this stage a third of a second.
-    """
-    arguments = {name: value for name, value in estimator.items() if name != "_target_"}
-    module, _, name = str(estimator.get("_target_", "")).rpartition(".")
-    try:
-        return getattr(import_module(module), name)(**arguments)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise Refusal(f"conf/model/: cannot make {module}.{name} ({error})") from None
+
+def _check_labels(labels: Any, classes: list[config.Class] | None) -> None:
+    """Refuse training rows that no model of all classes can be learnt from."""
+    if not len(labels):
+        raise Refusal("there is no labelled row to train on: see conf/split/ and conf/arrived.yaml")
+    seen = set(labels.unique()) if classes else set()
+    if absent := [str(name) for code, name in enumerate(classes or ()) if code not in seen]:
+        raise Refusal(
+            f"no training row has the label {', '.join(absent)}: take more partitions in, or take "
+            "it out of `classes` in conf/data/"
+        )
 
 
 def main() -> None:
@@ -59,15 +72,16 @@ def main() -> None:
     import joblib
     from threadpoolctl import threadpool_limits
 
-    roles = config.read("data.roles", config.Roles)
-    kinds = table.inputs(paths.TRAIN, roles)
+    target = config.read("data.roles", config.Roles).target
+    kinds = table.inputs()
     model = config.read("model", config.Model)
-    train = table.frame(paths.TRAIN, [*kinds, roles.target])
+    train = table.frame(paths.TRAIN, [*kinds, target])
+    _check_labels(train[target], config.read("data.classes", list[config.Class] | None))
     pipeline = build(model, kinds)
     # A fixed number: gradients are summed by thread, so another one gives another model.
     with threadpool_limits(config.read("threads", int)):
         try:
-            pipeline.fit(train[list(kinds)], train[roles.target])
+            pipeline.fit(train[list(kinds)], train[target], **told_when_fitted(pipeline, model))
         except (TypeError, ValueError) as error:
             raise Refusal(f"{model.name} cannot be fitted: {error}") from None
     with files.replacing(paths.MODEL) as aside:

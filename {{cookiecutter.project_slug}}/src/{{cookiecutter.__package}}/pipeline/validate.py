@@ -1,14 +1,12 @@
 """Stage 3: hold every raw partition to the schema before anything is learnt from it."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .. import config, files, paths, table
 from ..cli import Refusal, run
-
-NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
-UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
 
 
 def profile(path: Path, data: config.Data) -> dict[str, Any]:
@@ -16,21 +14,23 @@ def profile(path: Path, data: config.Data) -> dict[str, Any]:
     source = path.as_posix()
     types = dict(row[:2] for row in table.rows("DESCRIBE SELECT * FROM read_parquet(?)", source))
     roles = data.roles
-    absent = [n for n in (roles.key, roles.time, roles.target, *data.columns) if n not in types]
+    named = [name for name in (roles.key, roles.time, roles.target, roles.group) if name]
+    absent = [name for name in (*named, *data.asked) if name not in types]
     if absent:
         return {"absent": absent}
     key, target = table.quoted(roles.key), table.quoted(roles.target)
-    label = f"TRY_CAST({target} AS DOUBLE)"
     measures = [
         f"count(*), count({key}) - count(DISTINCT {key}) + count(*) FILTER ({key} IS NULL)",
         f"count(*) FILTER ({target} IS NULL)",
-        f"count({target}) - count(*) FILTER ({label} IN (0, 1))",
+        f"count({target}) - count({table.as_code(target, data.classes)})",
     ]
-    for name, rule in data.columns.items():
-        number = rule.type == "numeric" and types[name].startswith(NUMBERS + UNSIGNED)
-        column = table.as_number(name) if number else table.quoted(name)
-        span = f"min({column}), max({column})" if number else "NULL, NULL"
-        measures.append(f"count(*) - count({column}), {span}")
+    for name, rule in data.asked.items():
+        column = table.quoted(name)
+        number = table.as_number(name) if rule.type == "numeric" else column
+        span = f"min({number}), max({number})" if rule.type == "numeric" else "NULL, NULL"
+        nan = f"count(*) FILTER (isnan(TRY_CAST({column} AS DOUBLE)))"
+        unread = f"count({column}) - count({number}) - {nan}" if rule.type == "numeric" else "0"
+        measures.append(f"count(*) - count({number}), {unread}, {span}")
     (found,) = table.rows(f"SELECT {', '.join(measures)} FROM read_parquet(?)", source)
     count, duplicates, unlabelled, mislabelled, *rest = found
     return {
@@ -39,9 +39,15 @@ def profile(path: Path, data: config.Data) -> dict[str, Any]:
         "unlabelled": unlabelled,
         "mislabelled": mislabelled,
         "columns": {
-            name: {"type": types[name], "missing": missing, "min": low, "max": high}
-            for name, (missing, low, high) in zip(
-                data.columns, zip(*[iter(rest)] * 3, strict=True), strict=True
+            name: {
+                "type": types[name],
+                "missing": missing,
+                "unread": unread,
+                "min": low,
+                "max": high,
+            }
+            for name, (missing, unread, low, high) in zip(
+                data.asked, zip(*[iter(rest)] * 4, strict=True), strict=True
             )
         },
     }
@@ -58,35 +64,39 @@ def problems(found: dict[str, Any], data: config.Data) -> list[str]:
     if found["duplicates"]:
         broken.append(f"{found['duplicates']} rows repeat or lack a {data.roles.key!r}")
     if found["mislabelled"]:
-        broken.append(f"{found['mislabelled']} values of {data.roles.target!r} are neither 0 nor 1")
+        allowed = ", ".join(map(repr, data.classes or ["a number"]))
+        broken.append(
+            f"{found['mislabelled']} values of {data.roles.target!r} are none of: {allowed}"
+        )
     if found["unlabelled"] > data.max_unlabelled * count:
         broken.append(
             f"{found['unlabelled'] / count:.0%} of {data.roles.target!r} is missing, "
             f"more than max_unlabelled {data.max_unlabelled:.0%}"
         )
-    for name, rule in data.columns.items():
-        column = found["columns"][name]
-        if column["missing"] > rule.missing * count:
-            broken.append(
-                f"{column['missing'] / count:.1%} of {name!r} is missing, "
-                f"more than its limit {rule.missing:.1%}"
-            )
-        if rule.type != "numeric":
-            continue
-        if not column["type"].startswith(NUMBERS + UNSIGNED):
-            broken.append(f"{name!r} is {column['type']}, not numeric")
-            continue
-        low, high = column["min"], column["max"]
-        if low is None:
-            continue
-        if not (math.isfinite(low) and math.isfinite(high)):
-            broken.append(f"{name!r} holds an infinity")
-            continue
-        if rule.min is not None and low < rule.min:
-            broken.append(f"{name!r} goes down to {low:g}, below its min {rule.min:g}")
-        if rule.max is not None and high > rule.max:
-            broken.append(f"{name!r} goes up to {high:g}, above its max {rule.max:g}")
+    for name, rule in data.asked.items():
+        broken += _column_problems(name, rule, found["columns"][name], count)
     return broken
+
+
+def _column_problems(
+    name: str, rule: config.Column, column: dict[str, Any], count: int
+) -> Iterator[str]:
+    if column["missing"] > rule.missing * count:
+        unread = f" ({column['unread']} are no numbers)" if column["unread"] else ""
+        yield (
+            f"{column['missing'] / count:.1%} of {name!r} is missing{unread}, "
+            f"more than its limit {rule.missing:.1%}"
+        )
+    low, high = column["min"], column["max"]
+    if low is None:
+        return
+    if not (math.isfinite(low) and math.isfinite(high)):
+        yield f"{name!r} holds an infinity"
+        return
+    if rule.min is not None and low < rule.min:
+        yield f"{name!r} goes down to {low:g}, below its min {rule.min:g}"
+    if rule.max is not None and high > rule.max:
+        yield f"{name!r} goes up to {high:g}, above its max {rule.max:g}"
 
 
 def main() -> None:
@@ -100,8 +110,12 @@ def main() -> None:
     ]
     if broken:
         raise Refusal(f"{paths.RAW} breaks the schema of conf/data/: " + "; ".join(broken))
-    kinds = {name: column.type for name, column in data.columns.items()}
-    files.write_json(paths.VALIDATION, {"columns": kinds, "partitions": profiles})
+    columns = {
+        name: {"type": column.type, "function": column.function, "of": column.of}
+        for name, column in data.columns.items()
+        if name in data.asked or name in data.inputs
+    }
+    files.write_json(paths.VALIDATION, {"columns": columns, "partitions": profiles})
     print(f"{sum(found['rows'] for found in profiles.values())} rows keep the schema")
 
 

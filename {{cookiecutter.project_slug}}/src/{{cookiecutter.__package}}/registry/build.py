@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import config, files, paths, table
+from .. import config, files, paths, table, tasks
 from ..cli import Refusal
 from ..pipeline.split import sides
 from ..serving import bundle
 from ..serving.predictor import linear_terms
 from ..serving.schema import Schema
 from . import deploy, history, native
+from .forest import NotPortable
 from .lineage import Lineage
-from .portable import NotPortable, Portable, export
+from .portable import Portable, export
 
 BACKGROUND = 8  # training rows that explanations of scikit-learn's own answers are held against
 
@@ -34,9 +35,9 @@ def build(
         folder / bundle.REFERENCE,
         paths.TRAIN.as_posix(),
     )
-    holdout = table.frame(paths.HOLDOUT, list(data.columns))
-    expected = pipeline.predict_proba(holdout)[:, 1]
-    rows = table.columns(paths.HOLDOUT, list(data.columns))
+    task = tasks.of(data, config.read("evaluate", config.Evaluate))
+    expected = task.predict(pipeline, table.frame(paths.HOLDOUT, list(table.inputs())))
+    rows = table.columns(paths.HOLDOUT, list(data.asked))
     try:
         manifest = _write(name, data, made, export(pipeline), folder, rows, expected)
         furthest = _check(folder, rows, expected)
@@ -63,9 +64,10 @@ def _write(
 ) -> bundle.Manifest:
     trained_on, judged_on = partitions()
     columns = deploy.columns(portable, data)
+    arguments = deploy.arguments(data)
     if portable.form != "trees":  # whose paths are all that explaining them takes
-        sample = table.columns(folder / bundle.REFERENCE, portable.columns)
-        encoded = Schema(columns, data.roles.key, data.roles.time).encode_columns(sample)
+        sample = table.columns(folder / bundle.REFERENCE, [column.name for column in columns])
+        encoded = Schema(columns, data.roles.key, data.roles.time, arguments).encode_columns(sample)
         if portable.form == "linear":
             portable.arrays["mean_terms"] = linear_terms(portable.arrays, encoded).mean(axis=1)
         else:
@@ -74,6 +76,7 @@ def _write(
     complete = next(
         (i for i in range(len(expected)) if all(rows[name][i] is not None for name in rows)), 0
     )
+    metrics = files.read_json(paths.METRICS)
     return deploy.write(
         folder,
         bundle.Manifest(
@@ -87,17 +90,23 @@ def _write(
             model_md5=made.model_md5,
             trained_on=trained_on,
             judged_on=judged_on,
-            metrics=files.read_json(paths.METRICS)["model"],
+            metrics=metrics["model"],
             mlflow=version("mlflow"),
             form=portable.form,
             meta=portable.meta,
+            task=data.task,
+            classes=data.classes,
             columns=columns,
+            arguments=arguments,
             key=data.roles.key,
             time=data.roles.time,
             target=data.roles.target,
             threshold=config.read("evaluate", config.Evaluate).threshold,
+            half_width=metrics.get("half_width"),
+            held_out=held_out(data, config.read("split", config.Split)),
             smoke=bundle.Smoke(
-                {name: values[complete] for name, values in rows.items()}, float(expected[complete])
+                {name: values[complete] for name, values in rows.items()},
+                np.asarray(expected[complete], np.float64).tolist(),
             ),
             files={},
         ),
@@ -106,17 +115,17 @@ def _write(
 
 
 def _check(folder: Path, rows: dict[str, list[Any]], expected: Any) -> float:
-    """The largest difference of a probability; `NotPortable` when it is too large."""
+    """The largest difference of an answer; `NotPortable` when it is too large."""
     model = bundle.Model(folder)
-    threshold, furthest = model.manifest.threshold, 0.0
+    furthest = 0.0
     ways = [model.predict_columns, model.predict_each] if model.quick else [model.predict_columns]
     for way in ways:
         found = way(rows)
-        flipped = int(((found >= threshold) != (expected >= threshold)).sum())
-        furthest = max(furthest, float(np.abs(found - expected).max()))
-        if flipped or not furthest <= bundle.TOLERANCE:
+        flipped = model.answers.flipped(found, expected)
+        furthest = max(furthest, bundle.differ(found, expected))
+        if flipped or not furthest <= model.tolerance:
             raise NotPortable(
-                f"{flipped} labels flip and probabilities differ by up to {furthest:.1e} "
+                f"{flipped} labels flip and answers differ by up to {furthest:.1e} "
                 f"on {len(expected)} holdout rows"
             )
     return furthest
@@ -126,3 +135,9 @@ def partitions() -> tuple[list[str], list[str]]:
     """Names of the partitions that trained the model, and of those that judge it."""
     split = config.read("split", config.Split)
     return sides(config.read("partitions", list[str]), split)
+
+
+def held_out(data: config.Data, split: config.Split) -> bundle.HeldOut | None:
+    """By what rule rows never train, where that is not by partition."""
+    share = split.holdout_share
+    return bundle.HeldOut(share, data.roles.group) if share else None

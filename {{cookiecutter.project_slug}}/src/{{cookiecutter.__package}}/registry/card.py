@@ -8,6 +8,12 @@ from ..serving.bundle import Manifest
 from .gate import Verdict
 from .lineage import Lineage
 
+CALIBRATION: dict[config.Task, str] = {
+    "binary": "Of the rows with about this predicted probability, so many had the label {last}.",
+    "multiclass": "Of the rows answered with about this probability, so many were right.",
+    "regression": "Of the rows with about this prediction, the mean {target} was this.",
+}
+
 
 def render(
     name: str, data: config.Data, manifest: Manifest, lineage: Lineage, verdict: Verdict
@@ -15,36 +21,40 @@ def render(
     """The card as Markdown."""
     commit, _, changed = lineage.git_commit.partition("+")
     metrics = files.read_json(paths.METRICS)
+    baseline = metrics["baseline"]
     with paths.SEGMENTS.open(newline="", encoding="utf-8") as file:
         segments = list(csv.DictReader(file))
     with (paths.PLOTS / "calibration.csv").open(newline="", encoding="utf-8") as file:
         calibration = [row for row in csv.DictReader(file) if row["series"] == "model"]
     rows = [
-        (metric, f"{value:.4f}", f"{metrics['baseline'][metric]:.4f}")
+        (metric, *(f"{x:.4f}" if x is not None else "-" for x in (value, baseline.get(metric))))
         for metric, value in metrics["model"].items()
     ]
     parts = [
         f"# {name}",
         f"Fingerprint `{lineage.fingerprint[:16]}`. {data.intended_use}",
         "## What it was made from",
-        f"- Trained on {span(manifest.trained_on)}, judged on {span(manifest.judged_on)}.\n"
+        f"- {_sides(manifest)}.\n"
         f"- DVC hash of the data: `{lineage.data_md5}`.\n"
         f"- Model: {lineage.parameters['model']['estimator']['_target_']}.\n"
         f"- Code: git commit `{commit}`{', with changes not committed' if changed else ''}.",
         "## What it is worth",
-        f"{metrics['rows']:,} labelled rows of {span(manifest.judged_on)}, never seen in training; "
-        f"{metrics['rate']:.1%} have label 1. The baseline always answers the training rate.",
+        f"{metrics['rows']:,} labelled rows of {span(manifest.judged_on)}, never seen in training."
+        f" {_labels(metrics, manifest)}",
         _table(("metric", "model", "baseline"), rows),
         f"Gate: {verdict.reason} (rule `{verdict.rule}`).",
         "### Calibration",
-        "Of the rows with about this predicted probability, so many had label 1.",
+        CALIBRATION[data.task].format(target=data.roles.target, last=(data.classes or [""])[-1]),
         _table(
             ("predicted", "observed"),
-            [(f"{float(r['predicted']):.1%}", f"{float(r['observed']):.1%}") for r in calibration],
+            [
+                tuple(_figure(name, row[name], data.task) for name in ("predicted", "observed"))
+                for row in calibration
+            ],
         ),
     ]
     for segment in data.segments:
-        parts += [f"### By {segment}", _segment(segment, segments)]
+        parts += [f"### By {segment}", _segment(segment, segments, data.task)]
     parts += ["## Limits", "\n".join(f"- {limit}" for limit in data.limits)]
     parts += [
         "## How to make it again",
@@ -60,24 +70,46 @@ def span(partitions: list[str]) -> str:
     return partitions[0] if len(partitions) == 1 else f"{partitions[0]} to {partitions[-1]}"
 
 
-def _segment(segment: str, rows: list[dict[str, str]]) -> str:
-    names = ("rows", "rate", "mean_probability", "log_loss", "roc_auc")
+def _sides(manifest: Manifest) -> str:
+    trained, judged = span(manifest.trained_on), span(manifest.judged_on)
+    if (held := manifest.held_out) is None:
+        return f"Trained on {trained}, judged on {judged}"
+    rows = f"values of {held.group}" if held.group else "rows"
+    return f"Trained on {1 - held.share:.0%} of the {rows} in {trained}, judged on the others"
+
+
+def _labels(metrics: dict[str, Any], manifest: Manifest) -> str:
+    if manifest.task == "regression":
+        mean = "The baseline always answers the training mean."
+        if manifest.half_width is None:
+            return f"{mean} The rows are too few for an interval."
+        share = config.read("evaluate", config.Evaluate).interval
+        reach = f"within {manifest.half_width:,.4g} of the answer"
+        return f"{mean} {share:.0%} of the true values lie {reach}."
+    shares = ", ".join(f"{name}: {share:.1%}" for name, share in metrics["rates"].items())
+    return f"Labels: {shares}. The baseline always answers the training rates."
+
+
+def _segment(segment: str, rows: list[dict[str, str]], task: str) -> str:
+    names = [name for name in rows[0] if name not in ("segment", "value")]
     return _table(
         (segment, *(name.replace("_", " ") for name in names)),
         [
-            (row["value"], *(_figure(name, row[name]) for name in names))
+            (row["value"], *(_figure(name, row[name], task) for name in names))
             for row in rows
             if row["segment"] == segment
         ],
     )
 
 
-def _figure(name: str, value: str) -> str:
+def _figure(name: str, value: str, task: str) -> str:
     if not value:
         return "-"
     if name == "rows":
         return f"{int(value):,}"
-    return f"{float(value):.1%}" if name in ("rate", "mean_probability") else f"{float(value):.4f}"
+    if name in ("predicted", "observed", "mean_label", "mean_prediction") and task != "regression":
+        return f"{float(value):.1%}"
+    return f"{float(value):,.4g}" if task == "regression" else f"{float(value):.4f}"
 
 
 def _table(header: tuple[str, ...], rows: list[Any]) -> str:

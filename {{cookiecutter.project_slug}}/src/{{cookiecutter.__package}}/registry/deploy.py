@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import files, paths
 from ..config import Data
+from ..features import code
 from ..serving import bundle
 from ..serving.champion import POINTER, Pointer, read_pointer
 from ..serving.schema import Column
@@ -25,8 +26,20 @@ def columns(portable: Portable, data: Data) -> list[Column]:
             required=data.columns[name].missing == 0,
             vocabulary=portable.vocabularies.get(name),
             description=data.columns[name].description,
+            function=(function := data.columns[name].function),
+            of=data.columns[name].of,
+            code=code(function, "conf/data/") if function else "",
         )
         for name in portable.columns
+    ]
+
+
+def arguments(data: Data) -> list[Column]:
+    """The columns of a request that only functions need; text but for numbers."""
+    return [
+        Column(name, rule.missing == 0, None if rule.type == "numeric" else [], rule.description)
+        for name, rule in data.asked.items()
+        if name not in data.inputs
     ]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from .portable import Tree
+    from .forest import Tree
 
 
 def tabulate(trees: list["Tree"], columns: int) -> dict[str, NDArray[Any]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ..cli import Refusal
 from ..serving.bundle import NATIVE
 from ..serving.native import MODEL
-from .portable import Portable, inputs
+from .portable import Portable, inputs, unit
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -18,19 +18,20 @@ def write(pipeline: "Pipeline", folder: Path, reason: str) -> Portable:
 
     dump(pipeline, folder / MODEL)
     columns, vocabularies = inputs(pipeline)
-    meta = {"trusted": trusted(pipeline), "reason": reason}
+    meta = {"trusted": trusted(pipeline), "reason": reason, "unit": unit(pipeline["estimator"])}
     return Portable(NATIVE, meta, {}, columns, vocabularies)
 
 
 def trusted(pipeline: "Pipeline") -> list[str]:
-    """Types that scikit-learn's own models hold and skops does not know.
+    """Types that models of scikit-learn, LightGBM, XGBoost or this project hold.
 
     Raises `Refusal` for others: the service would run code it does not have.
     """
     from skops.io import dumps, get_untrusted_types
 
-    allowed = ("sklearn.", "functools.partial", "numpy.dtype")
+    ours = f"{__package__.split('.')[0]}."
+    allowed = (ours, "sklearn.", "lightgbm.", "xgboost.", "functools.partial", "numpy.dtype")
     found = list(get_untrusted_types(data=dumps(pipeline)))
     if foreign := [name for name in found if not name.startswith(allowed)]:
-        raise Refusal(f"the service knows scikit-learn's types only, not {', '.join(foreign)}")
+        raise Refusal(f"the service does not know the types {', '.join(foreign)}")
     return found

@@ -1,22 +1,31 @@
-"""Exporting a fitted scikit-learn pipeline to the portable forms of `serving.predictor`."""
+"""Exporting a fitted pipeline to the portable forms of `serving.predictor`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import leaf_paths
+from ..serving.predictor import Link
+from . import leaf_paths, lightgbm_trees, scikit_trees, xgboost_trees
+from .forest import Forest, Node, NotPortable, Tree, link_of
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 ALL = ~np.uint64(0)
-
-
-class NotPortable(Exception):
-    """Why a model has no exact portable form."""
+LINEAR = ("LogisticRegression", "LinearRegression", "Ridge", "Lasso", "ElasticNet")
+READERS: dict[str, Callable[[Any], Forest]] = {
+    "HistGradientBoostingClassifier": scikit_trees.boosted,
+    "HistGradientBoostingRegressor": scikit_trees.boosted,
+    "LGBMClassifier": lightgbm_trees.read,
+    "LGBMRegressor": lightgbm_trees.read,
+    "RandomForestClassifier": scikit_trees.random,
+    "RandomForestRegressor": scikit_trees.random,
+    "XGBClassifier": xgboost_trees.read,
+    "XGBRegressor": xgboost_trees.read,
+}
 
 
 @dataclass
@@ -28,27 +37,6 @@ class Portable:
     arrays: dict[str, NDArray[Any]]
     columns: list[str]  # in the order the arrays are numbered
     vocabularies: dict[str, list[str]]  # of the categorical columns
-
-
-@dataclass
-class Node:
-    """One split: on which encoded column, and where missing values go."""
-
-    column: int
-    left: int
-    right: int
-    threshold: float
-    missing_left: bool
-    left_codes: NDArray[np.bool_] | None = None  # by category code, for a split on a set
-
-
-@dataclass
-class Tree:
-    """Splits by node number; nodes without one are leaves with a value."""
-
-    splits: dict[int, Node]
-    values: NDArray[np.float64]
-    cover: NDArray[np.float64]  # by node, how many training rows came through
 
 
 def inputs(pipeline: "Pipeline") -> tuple[list[str], dict[str, list[str]]]:
@@ -75,82 +63,58 @@ def export(pipeline: "Pipeline") -> Portable:
     encoder = pipeline["columns"].named_transformers_["categorical"]
     estimator = pipeline["estimator"]
     kind = type(estimator).__name__
-    if kind == "LogisticRegression":
+    if kind in LINEAR:
         meta, arrays = _linear(pipeline, vocabularies)
+        link = link_of(estimator)
+        meta |= {"link": link, "unit": unit(estimator, link)}
         return Portable("linear", meta | {"columns": len(names)}, arrays, names, vocabularies)
     if vocabularies and isinstance(encoder, OneHotEncoder):
         raise NotPortable(f"{kind} with encoding one_hot")
-    if kind == "HistGradientBoostingClassifier":
-        trees = list(_boosted_trees(estimator))
-        meta = {"base": float(estimator._baseline_prediction.item()), "scale": 1.0}
-        meta |= {"logit": True, "float32": False}
-    elif kind == "RandomForestClassifier":
-        trees = [_forest_tree(member.tree_) for member in estimator.estimators_]
-        # These trees compare inputs rounded to float32.
-        meta = {"base": 0.0, "scale": len(trees), "logit": False, "float32": True}
-    else:
+    if kind not in READERS:
         raise NotPortable(kind)
-    arrays = _tables(trees, [len(vocabularies.get(name, [])) or None for name in names])
-    arrays |= leaf_paths.tabulate(trees, len(names))
-    return Portable("trees", meta | {"columns": len(names)}, arrays, names, vocabularies)
+    forest = READERS[kind](estimator)
+    arrays = _tables(forest.trees, [len(vocabularies.get(name, [])) or None for name in names])
+    arrays |= leaf_paths.tabulate(forest.trees, len(names))
+    meta = {
+        "columns": len(names),
+        "base": forest.base,
+        "scale": forest.scale,
+        "outputs": forest.outputs,
+        "link": forest.link,
+        "unit": unit(estimator, forest.link),
+        "float32": forest.float32,
+    }
+    if forest.tolerance is not None:
+        meta["tolerance"] = forest.tolerance
+    return Portable("trees", meta, arrays, names, vocabularies)
+
+
+def unit(estimator: Any, link: Link = "identity") -> str:
+    """What the numbers of an explanation are."""
+    if link != "identity":
+        return "log_odds"
+    return "probability" if hasattr(estimator, "classes_") else "value"
 
 
 def _linear(
     pipeline: "Pipeline", vocabularies: dict[str, list[str]]
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     fitted = pipeline["columns"].named_transformers_
-    coefficients = iter(pipeline["estimator"].coef_[0])
+    outputs = np.atleast_2d(pipeline["estimator"].coef_)
+    coefficients = iter(outputs.T)  # for each encoded column one number an output
     arrays: dict[str, NDArray[Any]] = {}
     seen = fitted["categorical"].categories_ if vocabularies else []
+    nothing = np.zeros(len(outputs))
     for i, (vocabulary, values) in enumerate(zip(vocabularies.values(), seen, strict=True)):
         weights = [next(coefficients) for _ in values]
         # Missing is the last category seen, or it counts nothing, as an unseen value does.
-        arrays[f"weights_{i}"] = np.array([*weights, 0.0, 0.0][: len(vocabulary) + 2])
+        arrays[f"weights_{i}"] = np.array([*weights, nothing, nothing][: len(vocabulary) + 2])
     for at, weight in enumerate(coefficients):
         imputer, scaler = (step for _, step in fitted["numeric"].steps)
         scaling = (imputer.statistics_[at], scaler.mean_[at], scaler.scale_[at])
         arrays[f"scaling_{at + len(vocabularies)}"] = np.array(scaling)
-        arrays[f"weights_{at + len(vocabularies)}"] = np.array([weight])
-    return {"base": float(pipeline["estimator"].intercept_[0])}, arrays
-
-
-def _boosted_trees(estimator: Any) -> Iterator[Tree]:
-    for (predictor,) in estimator._predictors:
-        nodes = predictor.nodes
-        splits = {
-            number: Node(
-                column=int(node["feature_idx"]),
-                left=int(node["left"]),
-                right=int(node["right"]),
-                threshold=float(node["num_threshold"]),
-                missing_left=bool(node["missing_go_to_left"]),
-                left_codes=_bits(predictor.raw_left_cat_bitsets[node["bitset_idx"]])
-                if node["is_categorical"]
-                else None,
-            )
-            for number, node in enumerate(nodes)
-            if not node["is_leaf"]
-        }
-        yield Tree(splits, nodes["value"].astype(np.float64), nodes["count"].astype(np.float64))
-
-
-def _bits(words: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    return np.unpackbits(words.view(np.uint8), bitorder="little").astype(bool)
-
-
-def _forest_tree(tree: Any) -> Tree:
-    splits = {
-        number: Node(
-            column=int(tree.feature[number]),
-            left=int(tree.children_left[number]),
-            right=int(tree.children_right[number]),
-            threshold=float(tree.threshold[number]),
-            missing_left=bool(tree.missing_go_to_left[number]),
-        )
-        for number in range(tree.node_count)
-        if tree.children_left[number] >= 0
-    }
-    return Tree(splits, tree.value[:, 0, 1].astype(np.float64), tree.weighted_n_node_samples)
+        arrays[f"weights_{at + len(vocabularies)}"] = weight
+    return {"base": np.atleast_1d(pipeline["estimator"].intercept_).tolist()}, arrays
 
 
 def _tables(trees: list[Tree], categories: list[int | None]) -> dict[str, NDArray[Any]]:
@@ -167,9 +131,10 @@ def _tables(trees: list[Tree], categories: list[int | None]) -> dict[str, NDArra
             goes_left.append(_by_category(count))
             height = count + 2  # missing, unseen
         arrays[f"masks_{i}"] = np.full((height, len(trees)), ALL)
-    arrays["leaves"] = np.zeros((len(trees), 64))
+    values = trees[0].values
+    arrays["leaves"] = np.zeros((len(trees), 64, values.shape[1]), values.dtype)
     for number, tree in enumerate(trees):
-        leaves: list[float] = []
+        leaves: list[NDArray[Any]] = []
 
         def walk(at: int) -> np.uint64:
             """Number the leaves below a node, and return them as a set of bits."""
@@ -177,7 +142,7 @@ def _tables(trees: list[Tree], categories: list[int | None]) -> dict[str, NDArra
             if node is None:
                 if len(leaves) == 64:  # noqa: B023
                     raise NotPortable("a tree of over 64 leaves; see max_leaf_nodes")
-                leaves.append(float(tree.values[at]))  # noqa: B023
+                leaves.append(tree.values[at])  # noqa: B023
                 return np.uint64(1 << (len(leaves) - 1))  # noqa: B023
             left, right = walk(node.left), walk(node.right)
             kept = np.where(goes_left[node.column](node), ~right, ~left)
@@ -203,7 +168,10 @@ def _by_category(count: int) -> Callable[[Node], NDArray[np.bool_]]:
     codes = np.arange(count)
 
     def goes_left(node: Node) -> NDArray[np.bool_]:
-        known = codes <= node.threshold if node.left_codes is None else node.left_codes[:count]
+        if node.left_codes is None:
+            known = codes <= node.threshold
+        else:
+            known = np.isin(codes, np.flatnonzero(node.left_codes))
         return np.append(known, [node.missing_left] * 2)
 
     return goes_left

@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from .. import config, files, locks, paths, scores, table
+from .. import config, files, locks, paths, table, tasks
 from ..cli import Refusal, run
 from ..dvc import stale
+from ..pipeline.split import labelled
 from ..serving import bundle
 from . import card, deploy, history, lineage, tracking
-from .build import build, partitions
+from .build import build, held_out, partitions
 from .gate import Verdict, judge
 from .store import BUNDLE, CHAMPION, Store, Version
 
@@ -35,7 +36,10 @@ def release(force: bool = False) -> bool:
         champion = store.holder(CHAMPION)
         known = store.version_of(made.fingerprint)
         if champion:
-            deploy.point(store, champion)  # also on a machine that has not served it before
+            try:
+                deploy.point(store, champion)  # also on a machine that has not served it before
+            except bundle.OtherFormat as old:  # the code has been updated since
+                print(f"the champion cannot be served any more: {old}")
         if champion and known and champion.number == known.number:
             if not history.judged(made.fingerprint):
                 reason = "found as champion in the registry"
@@ -110,44 +114,56 @@ def compare(
 
     Partitions that the champion was trained on are left out; `Refusal` when none remains.
     """
-    old = deploy.ensure(store, champion) if champion else None
-    if old and (gone := {column.name for column in old.schema.columns} - set(data.columns)):
-        # The table has changed under the champion: it could not answer today's rows at all.
-        print(f"the champion needs {', '.join(sorted(gone))}, gone from the data: judged as first")
+    evaluate = config.read("evaluate", config.Evaluate)
+    task = tasks.of(data, evaluate)
+    split = config.read("split", config.Split)
+    old = readable(store, champion) if champion else None
+    if old and (other := another_table(old, data)):
+        print(f"{other}: judged as first")
         old = None
-    known = old.manifest.trained_on if old else []
-    judged_on = partitions()[1]
-    fair = [name for name in judged_on if name not in known]
+    fair = partitions()[1]
+    if old and not (split.holdout_share and old.manifest.held_out == held_out(data, split)):
+        fair = [name for name in fair if name not in old.manifest.trained_on]
     if not fair:
         raise Refusal(
-            f"the champion was trained on the whole holdout ({', '.join(judged_on)}), "
+            f"the champion was trained on the whole holdout ({', '.join(partitions()[1])}), "
             "so the two cannot be compared: `make arrive` takes newer data in"
         )
-    rows = holdout_rows(data, fair)
+    rows = holdout_rows(data, split, fair)
     labels = np.array(rows[data.roles.target])
-    target = table.quoted(data.roles.target)
-    query = f"SELECT avg({target}) FROM read_parquet(?)"
-    ((rate,),) = table.rows(query, paths.TRAIN.as_posix())
-    scored = scores.score(labels, bundle.Model(challenger).predict_columns(rows))
-    baseline = scores.score(labels, np.full(len(labels), rate))
-    theirs = scores.score(labels, old.predict_columns(rows)) if old else None
+    known = np.array(table.columns(paths.TRAIN, [data.roles.target])[data.roles.target])
+    scored = task.score(labels, bundle.Model(challenger).predict_columns(rows))
+    baseline = task.score(labels, task.baseline(known, len(labels)))
+    theirs = task.score(labels, old.predict_columns(rows)) if old else None
     if old and old.manifest.model_md5 == made.model_md5:
         reason = "the champion's own model with other settings"
         return Verdict(True, "same_model", reason, scored, theirs, baseline)
-    return judge(config.read("gate", config.Gate), scored, theirs, baseline)
+    return judge(config.read("gate", config.Gate), task, scored, theirs, baseline)
 
 
-def holdout_rows(data: config.Data, names: list[str]) -> dict[str, list[Any]]:
-    """Inputs and target of the labelled rows of some partitions, as the split stage writes them."""
-    kinds = {name: column.type for name, column in data.columns.items()}
-    target = table.quoted(data.roles.target)
-    found = table.rows(
-        f"SELECT {table.canonical(kinds)}, {target}::TINYINT FROM read_parquet(?) "
-        f"WHERE {target} IS NOT NULL",
-        [(paths.RAW / f"{name}.parquet").as_posix() for name in names],
-    )
-    columns = map(list, zip(*found, strict=True))
-    return dict(zip((*kinds, data.roles.target), columns, strict=True))
+def readable(store: Store, champion: Version) -> bundle.Model | None:
+    """The champion, to be scored; None when its bundle is of another format."""
+    try:
+        return deploy.ensure(store, champion)
+    except bundle.OtherFormat:
+        return None
+
+
+def another_table(old: bundle.Model, data: config.Data) -> str:
+    """Why the champion could not answer for today's rows at all; empty when it could."""
+    if gone := {column.name for column in old.schema.asked} - set(data.asked):
+        return f"the champion needs {', '.join(sorted(gone))}, gone from the data"
+    if (old.manifest.task, old.manifest.classes) != (data.task, data.classes):
+        return "the champion tells something else"
+    return ""
+
+
+def holdout_rows(data: config.Data, split: config.Split, names: list[str]) -> dict[str, list[Any]]:
+    """Columns of a request and target of the labelled rows that judge, of some partitions."""
+    files_ = [paths.RAW / f"{name}.parquet" for name in names]
+    wanted = [*data.asked, data.roles.target]
+    query = f"SELECT {table.quoted(*wanted)} FROM ({labelled(data, split, files_, holdout=True)})"
+    return table.by_name(wanted, table.rows(query))
 
 
 def main() -> int:

@@ -42,7 +42,10 @@ def track(store: Store, lineage: Lineage) -> str:
     name = f"{model['name']}, data to {partitions[-1]}"
     with mlflow.start_run(experiment_id=store.experiment, run_name=name) as run:
         mlflow.log_params(flat({"model": model}) | {"partitions": window})
-        mlflow.log_metrics(flat(files.read_json(paths.METRICS)))
+        metrics = files.read_json(paths.METRICS)
+        metrics.pop("rates", None)  # the names of classes may be any, those of metrics may not
+        known = {name: value for name, value in flat(metrics).items() if value is not None}
+        mlflow.log_metrics(known)
         source = LocalArtifactDatasetSource(paths.RAW.resolve().as_uri())
         data = MetaDataset(source, f"{store.name}-raw", lineage.data_md5)  # type: ignore[abstract]
         mlflow.log_input(data, context="training")
@@ -78,9 +81,10 @@ def log_model(pipeline: "Pipeline", data: config.Data, run_id: str) -> str:
         ColSpec(
             "double" if column.type == "numeric" else "string",
             name,
-            required=column.missing == 0,
+            required=column.missing == 0 and not column.function,
         )
         for name, column in data.columns.items()
+        if name in data.inputs
     ]
     with mlflow.start_run(run_id=run_id):
         info = mlflow.sklearn.log_model(
@@ -93,7 +97,7 @@ def log_model(pipeline: "Pipeline", data: config.Data, run_id: str) -> str:
             ],
             serialization_format="skops",  # loads without running code from the file
             skops_trusted_types=native.trusted(pipeline),
-            pyfunc_predict_fn="predict_proba",
+            pyfunc_predict_fn="predict" if data.task == "regression" else "predict_proba",
         )
     return str(info.model_uri)
 

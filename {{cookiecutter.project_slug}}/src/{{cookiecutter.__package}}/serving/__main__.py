@@ -15,12 +15,11 @@ from . import logs
 from .app import create_app
 from .front import Front
 from .lane import Lane
-from .service import Limits
 
 
 def create() -> Front:
     """The service of this project; called once in each worker."""
-    return create_app(paths.VAR, config.read("serving", Limits), address.api_key())
+    return create_app(paths.VAR, config.read("serving", config.Serving), address.api_key())
 
 
 class Workers(Multiprocess):
@@ -38,7 +37,7 @@ class Workers(Multiprocess):
 
 def main() -> None:
     """Serve until SIGINT or SIGTERM; requests in flight are answered first."""
-    limits = config.read("serving", Limits)
+    limits = config.read("serving", config.Serving)
     host, port = address.service()
     workers = address.workers()
     try:

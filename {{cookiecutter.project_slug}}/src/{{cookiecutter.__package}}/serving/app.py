@@ -14,13 +14,14 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse
 
+from ..config import Serving
 from . import metrics, openapi
 from .errors import STATUS
 from .feedback import take
 from .front import Front, read_body, refusal
 from .protocols import mlflow, open_inference
 from .schema import BadRequest
-from .service import Limits, Service
+from .service import Service
 
 FACTS = (
     "name",
@@ -32,13 +33,16 @@ FACTS = (
     "trained_on",
     "judged_on",
     "metrics",
+    "task",
+    "classes",
     "target",
     "threshold",
-    "columns",
+    "half_width",
+    "held_out",
 )
 
 
-def create_app(var: Path, limits: Limits, key: str = "") -> Front:
+def create_app(var: Path, limits: Serving, key: str = "") -> Front:
     """The service over a folder of state: bundles are read, predictions and feedback written."""
     service = Service(var, limits)
 
@@ -99,8 +103,10 @@ def create_app(var: Path, limits: Limits, key: str = "") -> Front:
     @app.get("/model")
     async def model() -> Response:
         """Which model answers: version, run, training data, metrics, columns and since when."""
-        manifest = service.model().manifest
+        model = service.model()
+        manifest = model.manifest
         facts = {name: getattr(manifest, name) for name in FACTS} | {
+            "columns": model.schema.asked,
             "example": manifest.smoke.row,
             "since": service.champion.since,
             "trouble": service.champion.trouble or None,
@@ -112,11 +118,19 @@ def create_app(var: Path, limits: Limits, key: str = "") -> Front:
         """What the monitor saw last."""
         return FileResponse(seen("latest.json"), media_type="application/json")
 
+    def shown(report: str) -> Response:
+        name = msgspec.json.decode(seen("latest.json").read_bytes()).get(report)
+        return FileResponse(seen(name or "no report"), media_type="text/html")
+
     @app.get("/monitoring/report", response_class=HTMLResponse)
     async def report() -> Response:
         """The last drift report."""
-        name = msgspec.json.decode(seen("latest.json").read_bytes())["report"]
-        return FileResponse(seen(name or "no report"), media_type="text/html")
+        return shown("report")
+
+    @app.get("/monitoring/quality", response_class=HTMLResponse)
+    async def quality() -> Response:
+        """The last report on the answers whose labels have arrived."""
+        return shown("quality_report")
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def figures() -> Response:

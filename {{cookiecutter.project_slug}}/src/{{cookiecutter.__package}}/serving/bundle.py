@@ -10,28 +10,41 @@ import msgspec
 import numpy as np
 
 from ..cli import Refusal
+from ..config import Class, Task
+from .answers import Answers, Binary, Multiclass, Regression
 from .explain import EXPLAINERS, Explainer, Explanation, SampledShapley, explained
-from .predictor import FORMS, Floats, Predictor
+from .predictor import FORMS, Floats, Output, Predictor
 from .schema import Column, Schema
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "bundle.json"
 ARRAYS = "arrays.npz"
 REFERENCE = "reference.parquet"
 CARD = "card.md"
 NATIVE = "native"  # the form of a model that scikit-learn itself serves
-TOLERANCE = 1e-9  # of a probability, between scikit-learn's answer and the portable one
+TOLERANCE = 1e-9  # between the estimator's answer and the portable one; of a large number, relative
 
 
 class Smoke(msgspec.Struct, frozen=True):
-    """A real row and the probability scikit-learn gave it."""
+    """A real row and the answer scikit-learn gave it."""
 
     row: dict[str, Any]
-    probability: float
+    answer: float | list[float]
+
+
+class HeldOut(msgspec.Struct, frozen=True):
+    """The share of each partition's rows, or of all groups, that never trains a model."""
+
+    share: float
+    group: str | None
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What bundle.json says of the model; `files` holds the SHA-256 of every other file."""
+    """What bundle.json says of the model; `files` holds the SHA-256 of every other file.
+
+    `arguments` are columns of requests that only functions of `columns` need. `held_out` tells a
+    split by share from one by partition (None), `half_width` that of a regression's interval.
+    """
 
     format: int
     name: str
@@ -47,17 +60,32 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mlflow: str
     form: str
     meta: dict[str, Any]
+    task: Task
+    classes: list[Class] | None
     columns: list[Column]
+    arguments: list[Column]
     key: str
-    time: str
+    time: str | None
     target: str
     threshold: float
+    half_width: float | None
+    held_out: HeldOut | None
     smoke: Smoke
     files: dict[str, str]
 
 
+class Format(msgspec.Struct):
+    """The one field that bundles of all formats have."""
+
+    format: int
+
+
 class BadBundle(Refusal):
     """A bundle that must not serve, and why."""
+
+
+class OtherFormat(BadBundle):
+    """A bundle written by another version of this code."""
 
 
 class Model:
@@ -66,12 +94,13 @@ class Model:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            self.manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+            text = (folder / MANIFEST).read_bytes()
+            if (written := msgspec.json.decode(text, type=Format).format) != FORMAT:
+                raise OtherFormat(f"{folder.name} has format {written}, this code reads {FORMAT}")
+            self.manifest = msgspec.json.decode(text, type=Manifest)
         except (OSError, msgspec.MsgspecError) as error:
             raise BadBundle(f"{folder.name}/{MANIFEST}: {error}") from None
         manifest = self.manifest
-        if manifest.format != FORMAT:
-            raise BadBundle(f"{folder.name} has format {manifest.format}, this code reads {FORMAT}")
         for name, expected in manifest.files.items():
             try:
                 found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -79,7 +108,8 @@ class Model:
                 raise BadBundle(f"{folder.name}/{name}: {error}") from None
             if found != expected:
                 raise BadBundle(f"{folder.name}/{name} does not have the checksum of the manifest")
-        self.schema = Schema(manifest.columns, manifest.key, manifest.time)
+        self.schema = Schema(manifest.columns, manifest.key, manifest.time, manifest.arguments)
+        self.answers: Answers = answers_of(manifest)
         self.quick = manifest.form != NATIVE
         with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
             self._arrays = dict(arrays)
@@ -94,7 +124,8 @@ class Model:
 
         vocabularies = {column.name: column.vocabulary for column in self.manifest.columns}
         try:
-            return Native(self.folder / MODEL, self.manifest.meta["trusted"], vocabularies)
+            trusted = self.manifest.meta["trusted"]
+            return Native(self.folder / MODEL, trusted, vocabularies, self.manifest.task)
         except ImportError as error:
             raise BadBundle(
                 f"{self.folder.name} is served by scikit-learn, which is not here ({error}): "
@@ -103,26 +134,32 @@ class Model:
 
     def _smoke(self) -> None:
         row = self.schema.decode(msgspec.json.encode(self.manifest.smoke.row))
+        expected = np.array(self.manifest.smoke.answer)
         many, _ = self.predict([row, row])
         for found in (*many, self.one(row)[0]):
-            if not abs(found - self.manifest.smoke.probability) <= TOLERANCE:
+            if not differ(np.array(found), expected) <= self.tolerance:
                 raise BadBundle(
                     f"{self.folder.name} answers {found} to its smoke row, "
-                    f"not {self.manifest.smoke.probability}"
+                    f"not {self.manifest.smoke.answer}"
                 )
 
-    def one(self, row: Any) -> tuple[float, list[str]]:
-        """The probability of a decoded row, and its columns with an unseen category."""
+    @property
+    def tolerance(self) -> float:
+        """How far an answer may be from the estimator's, see `differ`."""
+        return float(self.manifest.meta.get("tolerance", TOLERANCE))
+
+    def one(self, row: Any) -> tuple[Output, list[str]]:
+        """The answer to a decoded row, and its columns with an unseen category."""
         values, unseen = self.schema.encode_row(row)
         return self._predictor.one(values), unseen
 
-    def predict(self, rows: Sequence[Any]) -> tuple[list[float], list[list[str]]]:
-        """Probabilities of decoded rows, and for each its columns with an unseen category."""
+    def predict(self, rows: Sequence[Any]) -> tuple[list[Any], list[list[str]]]:
+        """Answers to decoded rows, and for each its columns with an unseen category."""
         columns, unseen = self.schema.encode(rows)
         return self._predictor.predict(columns).tolist(), unseen
 
     def predict_columns(self, table: Mapping[str, Sequence[Any]]) -> Floats:
-        """Probabilities of the rows of a table, shape (n,)."""
+        """Answers to the rows of a table, shape (n,) or (n, classes)."""
         return self._predictor.predict(self.schema.encode_columns(table))
 
     def predict_each(self, table: Mapping[str, Sequence[Any]]) -> Floats:
@@ -134,11 +171,26 @@ class Model:
     def explain(self, row: Any) -> Explanation:
         """What each column of a decoded row adds to the answer."""
         columns, _ = self.schema.encode([row])
-        return explained(self._explainer, columns, [column.name for column in self.schema.columns])
+        output = self.answers.answered(self._predictor.predict(columns)[0].tolist())
+        names = [column.name for column in self.schema.columns]
+        return explained(self._explainer, columns, names, output)
 
     @cached_property
     def _explainer(self) -> Explainer:
         if self.quick:
             return EXPLAINERS[self.manifest.form](self._arrays, self.manifest.meta)
         background = [self._arrays[f"background_{i}"] for i in range(len(self.schema.columns))]
-        return SampledShapley(self._predictor.predict, background)
+        return SampledShapley(self._predictor.predict, background, self.manifest.meta["unit"])
+
+
+def answers_of(manifest: Manifest) -> Answers:
+    """What is told of a row, by the manifest's task."""
+    if manifest.task == "regression":
+        return Regression(manifest.half_width)
+    classes = manifest.classes or []
+    return Binary(classes, manifest.threshold) if len(classes) == 2 else Multiclass(classes)
+
+
+def differ(found: Floats, expected: Floats) -> float:
+    """The largest difference of two arrays of answers, relative where they are large."""
+    return float((np.abs(found - expected) / np.maximum(1.0, np.abs(expected))).max())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..cli import Refusal
 from . import metrics
 from .bundle import BadBundle, Model
 
@@ -57,7 +58,7 @@ class Champion:
                     "restart the service once its callers have changed"
                 )
             created = datetime.fromisoformat(model.manifest.created).timestamp()
-        except (BadBundle, OSError) as error:
+        except (Refusal, OSError) as error:
             self._trouble(str(error))
         except Exception as error:  # a broken bundle may fail in any way; the service must not
             self._trouble(repr(error))

@@ -1,7 +1,8 @@
 """What each column adds to one answer: exact Shapley values of the model's raw output.
 
 They add up, with the output expected of an unknown row (the base), to the raw output of the row:
-the log-odds of label 1, or its probability where trees or scikit-learn itself give that.
+the log-odds of the answered class, its probability where trees or scikit-learn itself give that, or
+the predicted number. With more than two classes the log-odds are up to a constant of the row.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 
 from .predictor import Arrays, Columns, Floats, interval, linear_terms, thresholds_of
 
-Unit = Literal["log_odds", "probability"]
+Unit = Literal["log_odds", "probability", "value"]
 Method = Literal["tree_shap_path_dependent", "linear_shap", "sampled_shapley"]
 
 
@@ -45,21 +46,36 @@ class TreeShap:
         self._thresholds = thresholds_of(arrays, meta)
         self._columns, self._cover = arrays["path_columns"], arrays["path_cover"]
         self._tree, self._bit = np.divmod(arrays["path_leaf"], np.uint32(64))
-        self._values: Floats = arrays["leaves"].ravel()[arrays["path_leaf"]] / meta["scale"]
+        self._outputs: int = meta["outputs"]
+        leaves = arrays["leaves"].astype(np.float64)
+        self._values: Floats = leaves.reshape(-1, leaves.shape[2])[arrays["path_leaf"]]
+        self._values /= meta["scale"]
+        self._base = np.reshape(meta["base"], -1) / meta["scale"]
         points, weights = np.polynomial.legendre.leggauss(len(self._cover) // 2 + 1)
         self._points = list(zip((points + 1) / 2, weights / 2, strict=True))  # of [0, 1]
-        self.unit: Unit = "log_odds" if meta["logit"] else "probability"
-        expected = self._cover.prod(axis=0) @ self._values
-        self.base = float(meta["base"] / meta["scale"] + expected)
+        self.unit: Unit = meta["unit"]
 
-    def contributions(self, columns: Columns) -> Floats:
+    def _of(self, output: int) -> Floats:
+        """What each leaf adds to an output."""
+        if self._values.shape[1] > 1 or self._outputs == 1:
+            found: Floats = self._values[:, output % self._values.shape[1]]
+            return found
+        mine: Floats = self._values[:, 0] * (self._tree % self._outputs == output)
+        return mine
+
+    def base(self, output: int = 0) -> float:
+        """The output expected of an unknown row."""
+        expected = self._cover.prod(axis=0) @ self._of(output)
+        return float(self._base[output % len(self._base)] + expected)
+
+    def contributions(self, columns: Columns, output: int = 0) -> Floats:
         """One number a column, shape (columns,), for columns of length 1."""
         gain = self._stays(columns) - self._cover
         integral = np.zeros_like(gain)
         for point, weight in self._points:
             factors = self._cover + gain * point
             integral += weight * factors.prod(axis=0) / factors  # those of all other columns
-        shares = gain * integral * self._values
+        shares = gain * integral * self._of(output)
         total = np.bincount(self._columns.ravel(), shares.ravel(), len(columns) + 1)
         return total[:-1].astype(np.float64)  # the last is the padding's
 
@@ -80,16 +96,20 @@ class LinearShap:
     """
 
     method: Method = "linear_shap"
-    unit: Unit = "log_odds"
 
     def __init__(self, arrays: Arrays, meta: dict[str, Any]) -> None:
         self._arrays, self._means = arrays, arrays["mean_terms"]
-        self.base = float(meta["base"] + self._means.sum())
+        self._base: Floats = np.array(meta["base"]) + self._means.sum(axis=0)
+        self.unit: Unit = meta["unit"]
 
-    def contributions(self, columns: Columns) -> Floats:
+    def base(self, output: int = 0) -> float:
+        """The output expected of an unknown row."""
+        return float(self._base[output])
+
+    def contributions(self, columns: Columns, output: int = 0) -> Floats:
         """One number a column, shape (columns,), for columns of length 1."""
         terms: Floats = linear_terms(self._arrays, columns)[:, 0] - self._means
-        return terms
+        return terms[:, output]
 
 
 class SampledShapley:
@@ -101,16 +121,20 @@ class SampledShapley:
     """
 
     method: Method = "sampled_shapley"
-    unit: Unit = "probability"
 
-    def __init__(self, predict: Callable[[Columns], Floats], background: Columns) -> None:
-        self._predict, self._background = predict, background
-        self.base = float(predict(background).mean())
+    def __init__(
+        self, predict: Callable[[Columns], Floats], background: Columns, unit: Unit
+    ) -> None:
+        self._predict, self._background, self.unit = predict, background, unit
         random = np.random.default_rng(0)
         orders = [random.permutation(len(background)) for _ in background[0]]
         self._orders = [way for order in orders for way in (order, order[::-1])]
 
-    def contributions(self, columns: Columns) -> Floats:
+    def base(self, output: int = 0) -> float:
+        """The output expected of an unknown row."""
+        return float(self._answers(self._background, output).mean())
+
+    def contributions(self, columns: Columns, output: int = 0) -> Floats:
         """One number a column, shape (columns,), for columns of length 1."""
         count = len(columns)
         # Row s of a walk: the first s columns of its order are known.
@@ -121,11 +145,15 @@ class SampledShapley:
         table = [
             np.where(flat[:, i], columns[i][0], self._background[i][rows]) for i in range(count)
         ]
-        steps = np.diff(self._predict(table).reshape(len(self._orders), count + 1), axis=1)
+        answers = self._answers(table, output).reshape(len(self._orders), count + 1)
         total = np.zeros(count)
-        for order, step in zip(self._orders, steps, strict=True):
+        for order, step in zip(self._orders, np.diff(answers, axis=1), strict=True):
             total[order] += step
         return total / len(self._orders)
+
+    def _answers(self, columns: Columns, output: int) -> Floats:
+        found = self._predict(columns)
+        return found if found.ndim == 1 else found[:, output]
 
 
 Explainer = TreeShap | LinearShap | SampledShapley
@@ -135,8 +163,8 @@ EXPLAINERS: dict[str, Callable[[Arrays, dict[str, Any]], Explainer]] = {
 }
 
 
-def explained(explainer: Explainer, columns: Columns, names: list[str]) -> Explanation:
+def explained(explainer: Explainer, columns: Columns, names: list[str], output: int) -> Explanation:
     """The explanation of one row, given as columns of length 1 with their names."""
-    pairs = zip(names, explainer.contributions(columns).tolist(), strict=True)
+    pairs = zip(names, explainer.contributions(columns, output).tolist(), strict=True)
     ordered = dict(sorted(pairs, key=lambda pair: abs(pair[1]), reverse=True))
-    return Explanation(explainer.base, explainer.unit, explainer.method, ordered)
+    return Explanation(explainer.base(output), explainer.unit, explainer.method, ordered)

@@ -1,21 +1,15 @@
 """What turned out to be true, told by prediction id; the monitor joins it to the answers."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Any
 
 import msgspec
 
+from .answers import Truth
 from .errors import Unavailable
 from .log import Feedback
 from .schema import UNREADABLE, explained
 from .service import Service
-
-
-class Truth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The true label of the row answered under this id."""
-
-    id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}-[0-9]{1,9}$")]
-    label: Literal[0, 1]
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -29,15 +23,17 @@ def take(service: Service, body: bytes) -> bytes:
 
     Raises `BadRequest`, `TooLarge`, or `Unavailable` when the log cannot be written.
     """
+    model = service.champion.model
+    truth: Any = model.answers.truth if model else Truth
     try:
-        found = msgspec.json.decode(body, type=Truth | list[Truth])
+        found = msgspec.json.decode(body, type=truth | list[truth])
     except UNREADABLE as error:
         raise explained(error, body, noun="field") from None
     truths = found if isinstance(found, list) else [found]
     service.check_count(len(truths), service.limits.max_rows)
     now = datetime.now(UTC)
     try:
-        service.feedback.append([Feedback(truth.id, now, truth.label) for truth in truths])
+        service.feedback.append([Feedback(one.id, now, one.label) for one in truths])
     except OSError as error:
         raise Unavailable(f"the feedback could not be written: {error}") from None
     return msgspec.json.encode(Accepted(len(truths)))

@@ -4,23 +4,12 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from .answers import Record
+
 BEFORE = datetime.min.replace(tzinfo=UTC)
-
-
-class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One answered row, as it came in the request; `request` is the caller's own id, if any."""
-
-    id: str
-    at: datetime
-    version: int
-    probability: float
-    label: int
-    row: Any
-    request: str = ""
 
 
 class Feedback(msgspec.Struct, frozen=True):
@@ -28,7 +17,7 @@ class Feedback(msgspec.Struct, frozen=True):
 
     id: str
     at: datetime
-    label: int
+    label: int | float | str
 
 
 class Log:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .predictor import Columns, Floats, Values, alone
+from ..config import Task
+from .predictor import Columns, Floats, Output, Values, alone
 
 MODEL = "model.skops"
 MOST = 10_000  # rows in one call
@@ -25,11 +26,16 @@ class Native:
     """
 
     def __init__(
-        self, path: Path, trusted: list[str], vocabularies: dict[str, list[str] | None]
+        self,
+        path: Path,
+        trusted: list[str],
+        vocabularies: dict[str, list[str] | None],
+        task: Task = "binary",
     ) -> None:
         from skops.io import load
 
         self._pipeline = load(path, trusted=trusted)
+        self._task = task
         missing = _missing(self._pipeline)
         self._categories = {
             name: None if values is None else np.array([*values, missing, UNSEEN], dtype=object)
@@ -37,19 +43,24 @@ class Native:
         }
 
     def predict(self, columns: Columns) -> Floats:
-        """Probabilities, shape (n,), for columns of length n."""
+        """Answers, shape (n,) or (n, classes), for columns of length n."""
         import pandas as pd
 
         table = {
             name: values if categories is None else categories[values]
             for (name, categories), values in zip(self._categories.items(), columns, strict=True)
         }
-        found: Floats = self._pipeline.predict_proba(pd.DataFrame(table))[:, 1]
-        return found
+        rows = pd.DataFrame(table)
+        if self._task == "regression":
+            found: Floats = self._pipeline.predict(rows)
+        else:
+            found = self._pipeline.predict_proba(rows)
+        return found[:, 1] if self._task == "binary" else found
 
-    def one(self, values: Values) -> float:
-        """The probability of a single row."""
-        return float(self.predict(alone(values))[0])
+    def one(self, values: Values) -> Output:
+        """The answer to a single row."""
+        found: Output = self.predict(alone(values))[0].tolist()
+        return found
 
 
 def _missing(pipeline: Any) -> Any:
@@ -66,7 +77,7 @@ class Batcher:
         self._waiting: list[tuple[Any, Sequence[Any], asyncio.Future[Any]]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def predict(self, model: Any, rows: Sequence[Any]) -> tuple[list[float], list[list[str]]]:
+    async def predict(self, model: Any, rows: Sequence[Any]) -> tuple[list[Any], list[list[str]]]:
         """What `Model.predict` says of the rows, without holding up others in the meantime."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((model, rows, future))
@@ -83,17 +94,23 @@ class Batcher:
                     break
                 count, taken = count + len(rows), taken + 1
             batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
-            every = [row for _, rows, _ in batch for row in rows]
-            try:
-                probabilities, unseen = await asyncio.to_thread(model.predict, every)
-            except Exception as error:
-                for _, _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            at = 0
-            for _, rows, future in batch:
-                if not future.done():  # its caller may be gone
-                    part = slice(at, at + len(rows))
-                    future.set_result((probabilities[part], unseen[part]))
-                at += len(rows)
+            await self._answer(batch)
+
+    async def _answer(self, batch: list[tuple[Any, Sequence[Any], asyncio.Future[Any]]]) -> None:
+        model, _, future = batch[0]
+        every = [row for _, rows, _ in batch for row in rows]
+        try:
+            probabilities, unseen = await asyncio.to_thread(model.predict, every)
+        except Exception as error:
+            if len(batch) > 1:  # one request's rows must not fail another's
+                for one in batch:
+                    await self._answer([one])
+            elif not future.done():
+                future.set_exception(error)
+            return
+        at = 0
+        for _, rows, future in batch:
+            if not future.done():  # its caller may be gone
+                part = slice(at, at + len(rows))
+                future.set_result((probabilities[part], unseen[part]))
+            at += len(rows)

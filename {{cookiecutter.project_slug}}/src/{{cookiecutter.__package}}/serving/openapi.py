@@ -4,12 +4,12 @@ from typing import Any
 
 import msgspec
 
+from .answers import Truth
 from .bundle import Model
 from .errors import Error
-from .feedback import Accepted, Truth
+from .feedback import Accepted
 from .protocols.mlflow import FORMS
 from .protocols.open_inference import Inference
-from .service import Answer
 
 ERRORS = {
     "400": "The body is not what the schema asks for",
@@ -24,8 +24,12 @@ ERRORS = {
 def describe(document: dict[str, Any], model: Model | None) -> dict[str, Any]:
     """Add what is asked of the model, and what it replies, to FastAPI's OpenAPI document."""
     row: Any = model.schema.row_type if model else dict[str, Any]
+    told: Any = model.answers.prediction if model else Any
+    truth_type: Any = model.answers.truth if model else Truth
+    answer_type = msgspec.defstruct("Answer", [("version", int), ("predictions", list[told])])
     found, components = msgspec.json.schema_components(
-        [row, Answer, Error, Truth, Accepted, Inference], ref_template="#/components/schemas/{name}"
+        [row, answer_type, Error, truth_type, Accepted, Inference],
+        ref_template="#/components/schemas/{name}",
     )
     one, answer, error, truth, accepted, inference = found
     document.setdefault("components", {})["schemas"] = components

@@ -5,9 +5,12 @@
 const EXPLAINED = "predict?explain=true";
 const KEY = "api-key"; // in sessionStorage, which ends with the tab
 const MENU = 20; // categories that fit a menu; of more, some are offered while typing
-const SHOWN = 8; // columns of an explanation that are shown at once
-const METRICS = new Map([["log_loss", "log loss"], ["brier", "Brier score"], ["roc_auc", "ROC AUC"]]);
+const SHOWN = 8; // columns of an explanation, or classes, that are shown at once
+const BUTTONS = 5; // classes that get a button each to tell what was true
+const METRICS = new Map([["log_loss", "log loss"], ["brier", "Brier score"], ["roc_auc", "ROC AUC"],
+  ["macro_f1", "macro F1"], ["rmse", "RMSE"], ["mae", "MAE"], ["r2", "R²"]]);
 const UNITS = new Map([["log_odds", "log-odds"]]);
+const HEADLINES = new Map([["binary", ofTwo], ["multiclass", ofSeveral], ["regression", ofNumber]]);
 const STATES = new Map([
   ["ok", ["good", "✓ No drift"]],
   ["drift", ["bad", "! Traffic has drifted"]],
@@ -21,11 +24,30 @@ let answered; // id of the answer that is shown
 let busy = false;
 
 const at = (id) => document.getElementById(id);
-const percent = (share) => `${(100 * share).toLocaleString("en", { maximumSignificantDigits: 3 })}\u00a0%`;
-const amount = (number) => Math.abs(number).toFixed(3);
-const signed = (number) => (number < 0 ? "−" : "+") + amount(number);
-const plain = (value) => (value === null ? "missing" : value === "" ? "(empty)" : value);
+const REPORTS = [at("report"), at("quality-report")];
+/** How many decimals show so many digits of a number of this size. */
+const decimals = (size, digits) => {
+  return Math.min(Math.max(digits - 1 - Math.floor(Math.log10(Math.abs(size) || 1)), 0), 20);
+};
+const rounded = (number, places) => {
+  const digits = { minimumFractionDigits: places, maximumFractionDigits: places };
+  return number.toLocaleString("en", digits).replace("-", "−");
+};
+const signed = (number, places) => (number < 0 ? "−" : "+") + rounded(Math.abs(number), places);
+const plain = (value) => (value === null ? "missing" : value === "" ? "(empty)" : value ?? "(made of others)");
+const short = (value) => (typeof value === "number" ? Number(value.toPrecision(9)) : plain(value));
+const named = (label) => { // of two classes 0 and 1 the target is told as a fact
+  if (model.task !== "binary") return String(label);
+  const isFact = model.classes[0] === 0 && model.classes[1] === 1;
+  return `${model.target}: ${isFact ? ["no", "yes"][label] : label}`;
+};
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
+
+function percent(share) {
+  if (share > 0 && share < 0.001) return "<0.1\u00a0%";
+  if (share < 1 && share > 0.999) return ">99.9\u00a0%";
+  return `${(100 * share).toLocaleString("en", { maximumSignificantDigits: 3 })}\u00a0%`;
+}
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -116,6 +138,7 @@ async function look() {
 }
 
 function showModel() {
+  const held = model.held_out;
   const partitions = (names) => {
     return names.length < 3 ? names.join(", ") : `${names[0]} … ${names.at(-1)} (${names.length})`;
   };
@@ -124,7 +147,7 @@ function showModel() {
     ["In service since", moment(model.since)],
     ["Made", moment(model.created)],
     ["Trained on", partitions(model.trained_on)],
-    ["Judged on", partitions(model.judged_on)],
+    ["Judged on", held ? `${percent(held.share)} of their ${held.group ?? "row"}s` : partitions(model.judged_on)],
   ];
   document.title = `${model.name} · predictions`;
   at("name").textContent = model.name;
@@ -133,8 +156,8 @@ function showModel() {
   );
   at("trouble").textContent = model.trouble;
   at("trouble").hidden = !model.trouble;
-  at("yes").textContent = `${model.target}: yes`;
-  at("no").textContent = `${model.target}: no`;
+  at("tell").replaceChildren(...truthControls());
+  at("quality-report").hidden = true;
   showQuality({}, 0);
 }
 
@@ -143,7 +166,8 @@ function showQuality(seen, rows) {
   const heads = ["Metric", "At release", ...(live.size ? ["In service"] : [])];
   const lines = Object.entries(model.metrics).map(([name, value]) => {
     const values = live.size ? [value, live.get(name)] : [value];
-    const cells = values.map((x) => element("td", {}, x?.toFixed(4) ?? "–"));
+    const places = decimals(value, 4);
+    const cells = values.map((x) => element("td", {}, x === undefined ? "–" : rounded(x, places)));
     const head = element("th", { scope: "row" }, METRICS.get(name) ?? name.replaceAll("_", " "));
     return element("tr", {}, head, ...cells);
   });
@@ -163,16 +187,21 @@ async function showDrift() {
   const rows = `: ${seen.rows.toLocaleString("en")} answers of version ${seen.version}`;
   at("drift-seen").replaceChildren("Looked at ", moment(seen.at), rows);
   at("report").hidden = !seen.report;
-  if (sessionStorage.getItem(KEY)) at("report").textContent = "Save the report";
-  if (seen.version === model.version) showQuality(seen.performance, seen.labelled_rows);
+  if (seen.version === model.version) {
+    showQuality(seen.performance, seen.labelled_rows);
+    at("quality-report").hidden = !seen.quality_report;
+  }
+  if (!sessionStorage.getItem(KEY)) return;
+  for (const link of REPORTS) link.textContent = link.textContent.replace("Open", "Save");
 }
 
 /** A link cannot show a key. The report is saved: in a tab of this page's it could not run. */
-async function saveReport() {
-  const reply = await request("monitoring/report");
+async function saveReport(link) {
+  const path = link.getAttribute("href");
+  const reply = await request(path);
   if (!reply.ok) throw new Refused(`The service answers with status ${reply.status}.`);
   const href = URL.createObjectURL(await reply.blob());
-  element("a", { href, download: `${model.name}-drift.html` }).click();
+  element("a", { href, download: `${model.name}-${path.split("/").at(-1)}.html` }).click();
   setTimeout(() => URL.revokeObjectURL(href), 60_000);
 }
 
@@ -186,12 +215,12 @@ function makeForm() {
 
 function makeField(column, id, given) {
   const known = column.vocabulary;
-  const isMenu = known !== null && known.length <= MENU && [null, ...known].includes(given);
+  const isMenu = known?.length > 0 && known.length <= MENU && [null, ...known].includes(given);
   const text = { defaultValue: given ?? "", spellcheck: false };
   const input = isMenu ? menu(column, given) : element("input", text);
   const hints = [column.description];
   const list = element("datalist", { id: `${id}-list` });
-  if (!isMenu && known) {
+  if (!isMenu && known?.length) { // of a column that only functions read, any text is fine
     hints.push(`one of ${known.length.toLocaleString("en")} known values, or another`);
     list.append(...known.map((value) => element("option", { value })));
     input.setAttribute("list", list.id);
@@ -252,76 +281,166 @@ async function predict() {
     await look();
   }
   showAnswer(predictions[0], version);
-  showExplanation(predictions[0].explanation, row);
+  showExplanation(predictions[0].explanation, row, predictions[0].label);
   showCurl(row);
   at("details").hidden = false;
   if (at("answer").getBoundingClientRect().top > innerHeight / 2) at("answer").scrollIntoView();
 }
 
-function showAnswer({ id, probability, label, unseen }, version) {
-  answered = id;
-  const fill = element("div", { className: "fill" });
-  const mark = element("div", { className: "mark" });
-  fill.style.width = `${100 * probability}%`;
-  mark.style.left = `${100 * model.threshold}%`;
-  const side = probability >= model.threshold ? "not below" : "below";
-  const lines = [
-    element("p", {}, element("data", { id: "probability", value: probability }, percent(probability)),
-      " probability of ", element("b", {}, model.target)),
-    element("div", { className: "meter" }, fill, mark),
-    element("p", {}, element("b", {}, `${model.target}: ${label ? "yes" : "no"}`),
-      `, for it is ${side} the threshold of ${percent(model.threshold)}`),
-    element("p", { className: "quiet" }, `Answered by version ${version}`),
-  ];
-  if (unseen.length) {
-    const words = `Never seen in training, so counted as missing: ${unseen.join(", ")}`;
+function showAnswer(told, version) {
+  answered = told.id;
+  const lines = HEADLINES.get(model.task)(told);
+  lines.push(element("p", { className: "quiet" }, `Answered by version ${version}`));
+  if (told.unseen.length) {
+    const words = `Never seen in training, so counted as missing: ${told.unseen.join(", ")}`;
     lines.push(element("p", { className: "bad" }, words));
   }
   at("headline").replaceChildren(...lines);
-  at("truth").textContent = "";
-  for (const button of [at("yes"), at("no")]) button.removeAttribute("aria-pressed");
+  at("tell").reset();
+  markTold();
 }
 
-function showExplanation({ base, unit, method, contributions }, row) {
+function meter(share, ...marks) {
+  const fill = element("div", { className: "fill" });
+  fill.style.width = `${100 * share}%`;
+  return element("div", { className: "meter" }, fill, ...marks);
+}
+
+function ofTwo({ probability, label }) {
+  const last = named(model.classes[1]).replace(/: yes$/, "");
+  const mark = element("div", { className: "mark" });
+  mark.style.left = `${100 * model.threshold}%`;
+  const side = probability >= model.threshold ? "not below" : "below";
+  return [
+    element("p", {}, element("data", { id: "outcome", value: probability }, percent(probability)),
+      " probability of ", element("b", {}, last)),
+    meter(probability, mark),
+    element("p", {}, element("b", {}, named(label)),
+      `, for it is ${side} the threshold of ${percent(model.threshold)}`),
+  ];
+}
+
+function ofSeveral({ label, probabilities }) {
+  const likeliest = Object.entries(probabilities).sort((a, b) => b[1] - a[1]);
+  const lines = likeliest.map(([name, share]) => {
+    const head = element("th", { scope: "row" }, name);
+    const bar = element("td", {}, meter(share));
+    return element("tr", {}, head, bar, element("td", {}, percent(share)));
+  });
+  const others = likeliest.slice(SHOWN).reduce((all, [, share]) => all + share, 0);
+  return [
+    element("p", {}, element("data", { id: "outcome", className: "name", value: label }, label),
+      " is the likeliest ", element("b", {}, model.target)),
+    ...folded(lines, "classes", percent(others)),
+  ];
+}
+
+function ofNumber({ value, interval }) {
+  const places = decimals(model.half_width || value, model.half_width ? 2 : 5);
+  const [low, high] = (interval ?? []).map((end) => element("b", {}, rounded(end, places)));
+  const range = interval
+    ? ["Most true values lie between ", low, " and ", high,
+      ", if this row is like those that judged the model."]
+    : ["Too few rows judged the model to tell how far off it may be."];
+  return [
+    element("p", {}, element("data", { id: "outcome", value }, rounded(value, places)), " ",
+      element("b", {}, model.target)),
+    element("p", {}, ...range),
+  ];
+}
+
+/** The first lines as a table, and the others in one that opens. */
+function folded(lines, noun, together, ...before) {
+  const rest = lines.slice(SHOWN);
+  const found = [table(...before, ...lines.slice(0, SHOWN))];
+  if (rest.length) {
+    const summary = element("summary", {}, `Other ${noun} (${rest.length}), together ${together}`);
+    found.push(element("details", {}, summary, table(...rest)));
+  }
+  return found;
+}
+
+function table(...lines) {
+  return element("table", { className: "parts" }, element("tbody", {}, ...lines));
+}
+
+/** Buttons for few classes, a menu for many, a field for a number. */
+function truthControls() {
+  const { classes, target, task } = model;
+  if (classes && classes.length <= BUTTONS) {
+    const buttons = classes.map((one, place) => {
+      return element("button", { id: `truth-${place}`, value: place }, named(one));
+    });
+    return task === "binary" ? buttons.reverse() : buttons;
+  }
+  const first = element("option", { value: "" }, "choose");
+  const options = (classes ?? []).map((one, value) => element("option", { value }, named(one)));
+  const input = classes
+    ? element("select", { id: "true-value" }, first, ...options)
+    : element("input", { id: "true-value", inputMode: "decimal" });
+  input.setAttribute("aria-describedby", "truth");
+  return [element("label", { htmlFor: input.id }, target), input, element("button", {}, "Tell")];
+}
+
+/** The label that the form holds; raises `Refused`. */
+function truth(button) {
+  const text = (button.value || at("true-value")?.value || "").trim();
+  if (text === "") throw new Refused("A value is needed here.");
+  if (model.classes) return model.classes[Number(text)];
+  if (!Number.isFinite(Number(text))) throw new Refused("This is not a number.");
+  return Number(text);
+}
+
+function markTold(words = "", pressed = null, wrong = false) {
+  at("truth").textContent = words;
+  at("truth").className = wrong ? "bad" : "";
+  at("true-value")?.setAttribute("aria-invalid", wrong);
+  for (const button of at("tell").querySelectorAll("button[value]")) {
+    button.setAttribute("aria-pressed", button === pressed);
+  }
+}
+
+function showExplanation({ base, unit, method, contributions }, row, label) {
+  const isNumber = model.task === "regression";
+  const about = model.task === "multiclass" ? ` of ${label}` : "";
   const scale = UNITS.get(unit) ?? unit;
-  const chance = (x) => (unit === "log_odds" ? ` (${percent(sigmoid(x))})` : "");
+  const whole = isNumber ? `predicted ${model.target}` : scale + about;
+  const isChance = unit === "log_odds" && model.task === "binary"; // of more, one says too little
+  const chance = (x) => (isChance ? ` (${percent(sigmoid(x))})` : "");
   // Sorted here: the keys of a JavaScript object lose their order if they look like numbers.
   const parts = Object.entries(contributions).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
   const sum = parts.reduce((total, [, part]) => total + part, base);
   const [first, most] = parts[0];
   const largest = Math.abs(most) || 1;
-  const line = ([name, part]) => explained(name, row[name], part, largest);
-  const table = (...lines) => element("table", { className: "parts" }, element("tbody", {}, ...lines));
+  const places = isNumber ? decimals(largest, 3) : 3;
+  const line = ([name, part]) => explained(name, row[name], part, largest, places);
   const total = (words, x) => {
     const head = element("th", { scope: "row", colSpan: 2 }, words, chance(x));
-    return element("tr", { className: "total" }, head, element("td", {}, (x < 0 ? "−" : "") + amount(x)));
+    return element("tr", { className: "total" }, head, element("td", {}, rounded(x, places)));
   };
   const heads = ["Column and value", "takes · adds", scale];
   const head = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)));
   const start = total("A row of which nothing is known", base);
-  const adds = most < 0 ? `takes ${amount(most)} from` : `adds ${amount(most)} to`;
-  const words = `Most of all, ${first} ${adds} the ${scale}.`;
-  const found = [
+  const size = rounded(Math.abs(most), places);
+  const adds = most < 0 ? `takes ${size} from` : `adds ${size} to`;
+  const words = `Most of all, ${first} ${adds} the ${whole}.`;
+  const together = signed(parts.slice(SHOWN).reduce((all, [, part]) => all + part, 0), places);
+  const note = about && unit === "log_odds" ? "; the log-odds leave out what all classes share" : "";
+  const source = element("p", { className: "quiet" }, `Shapley values, method ${method}${note}`);
+  at("explanation").replaceChildren(
     element("p", {}, words, " Together, all columns lead from the first line to the last."),
-    table(head, start, ...parts.slice(0, SHOWN).map(line)),
-  ];
-  const rest = parts.slice(SHOWN);
-  if (rest.length) {
-    const together = signed(rest.reduce((all, [, part]) => all + part, 0));
-    const summary = element("summary", {}, `Other columns (${rest.length}), together ${together}`);
-    found.push(element("details", {}, summary, table(...rest.map(line))));
-  }
-  const source = element("p", { className: "quiet" }, `Shapley values, method ${method}`);
-  found.push(table(total("This row", sum)), source);
-  at("explanation").replaceChildren(...found);
+    ...folded(parts.map(line), "columns", together, head, start),
+    table(total("This row", sum)),
+    source,
+  );
 }
 
-function explained(name, value, part, largest) {
+function explained(name, value, part, largest, places) {
   const bar = element("div", { className: part < 0 ? "bar minus" : "bar plus" });
   bar.style.width = `${(50 * Math.abs(part)) / largest}%`;
-  const shown = element("span", { className: "quiet" }, plain(value));
+  const shown = element("span", { className: "quiet" }, short(value));
   const head = element("th", { scope: "row" }, name, " ", shown);
-  return element("tr", {}, head, element("td", { className: "track" }, bar), element("td", {}, signed(part)));
+  return element("tr", {}, head, element("td", { className: "track" }, bar), element("td", {}, signed(part, places)));
 }
 
 function showCurl(row) {
@@ -342,11 +461,9 @@ async function copyCurl() {
   }
 }
 
-async function tell(label) {
-  await json("feedback", { id: answered, label });
-  at("yes").setAttribute("aria-pressed", label === 1);
-  at("no").setAttribute("aria-pressed", label === 0);
-  at("truth").textContent = "Noted, thank you. The last one counts.";
+async function tell(button) {
+  await json("feedback", { id: answered, label: truth(button) });
+  markTold("Noted, thank you. The last one counts.", button);
 }
 
 at("form").addEventListener("submit", async (event) => {
@@ -359,13 +476,15 @@ at("form").addEventListener("submit", async (event) => {
 at("form").addEventListener("reset", clearErrors);
 at("again").addEventListener("click", start);
 at("copy").addEventListener("click", copyCurl);
-for (const [id, label] of [["yes", 1], ["no", 0]]) {
-  const show = (error) => (at("truth").textContent = error.message);
-  at(id).addEventListener("click", () => attempt(() => tell(label), show));
-}
-at("report").addEventListener("click", (event) => {
-  if (!sessionStorage.getItem(KEY)) return;
+at("tell").addEventListener("submit", (event) => {
   event.preventDefault();
-  attempt(saveReport, (error) => at("drift-seen").replaceChildren(error.message));
+  attempt(() => tell(event.submitter), (error) => markTold(error.message, null, true));
 });
+for (const link of REPORTS) {
+  link.addEventListener("click", (event) => {
+    if (!sessionStorage.getItem(KEY)) return;
+    event.preventDefault();
+    attempt(() => saveReport(link), (error) => (link.textContent = error.message));
+  });
+}
 start();

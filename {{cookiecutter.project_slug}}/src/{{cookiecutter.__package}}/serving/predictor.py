@@ -11,7 +11,7 @@ import sys
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from operator import add
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,23 +20,31 @@ Floats = NDArray[np.float64]
 Columns = Sequence[NDArray[Any]]
 Values = Sequence[Any]
 Arrays = Mapping[str, NDArray[Any]]
+Output = float | list[float]  # of one row: a probability or a number, or one a class
+Link = Literal["identity", "logit", "softmax"]  # of what it is that the trees or terms are a sum
 LARGEST, INFINITY = sys.float_info.max, math.inf
 
 
 class Predictor(Protocol):
-    """Anything that turns encoded rows into probabilities of label 1."""
+    """Anything that turns encoded rows into answers.
+
+    An answer is the probability of the last of two classes, that of each class, or a number.
+    """
 
     def predict(self, columns: Columns) -> Floats:
-        """Probabilities, shape (n,), for columns of length n."""
+        """Answers, shape (n,) or (n, classes), for columns of length n."""
         ...
 
-    def one(self, values: Values) -> float:
-        """The probability of a single row: the same answer without an array a column."""
+    def one(self, values: Values) -> Output:
+        """The answer to a single row: the same without an array a column."""
         ...
 
 
 class Trees:
-    """A sum over decision trees of up to 64 leaves each.
+    """A sum over decision trees of up to 64 leaves each, or a sum for each of several outputs.
+
+    A leaf holds a value for each output, or else the trees take turns: one for the first output,
+    one for the second and so on.
 
     A tree is a word of 64 bits, one a leaf. For each column and each interval between its
     thresholds (or each category) a table holds, for all trees, which leaves are still reachable;
@@ -61,35 +69,48 @@ class Trees:
         # Half the memory to read where no tree has over 32 leaves, as in most boosted models.
         word = np.uint32 if (masks[0] < 1 << 32).all() else np.uint64
         self._table = np.concatenate(masks).astype(word)
-        leaves: Floats = arrays["leaves"].copy()
-        leaves[0] += float(meta["base"])
-        self._leaves = leaves.ravel()
+        leaves = arrays["leaves"].copy()  # of shape (trees, 64, values of a leaf)
+        # The estimator adds trees to the base, so this is part of what is added first.
+        base = np.reshape(meta["base"], (-1, 1, leaves.shape[2]))
+        leaves[: len(base)] += base
         # An exponent counts from one, so a tree's leaves begin one place early.
         self._trees = np.arange(len(leaves)) * leaves.shape[1] - 1
+        self._outputs: int = meta["outputs"]
+        self._leaves = leaves.ravel() if self._outputs == 1 else leaves.reshape(-1, leaves.shape[2])
         self._scale = float(meta["scale"])
-        self._logit: bool = meta["logit"]
+        self._link: Link = meta["link"]
+        self._single = leaves.dtype == np.float32
 
     def predict(self, columns: Columns) -> Floats:
-        """Probabilities, shape (n,), for columns of length n."""
+        """Answers, shape (n,) or (n, outputs), for columns of length n."""
         blocks = range(0, len(columns[0]), 256)  # what a processor's cache can hold
         parts = [self._block([column[at : at + 256] for column in columns]) for at in blocks]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def one(self, values: Values) -> float:
-        """The probability of a single row."""
+    def one(self, values: Values) -> Output:
+        """The answer to a single row."""
         if None in values or INFINITY in values:
             values = [INFINITY if value is None else min(value, LARGEST) for value in values]
         places = list(map(add, map(bisect_left, self._lists, values), self._first))
         reachable = np.bitwise_and.reduce(self._table.take(places, axis=0))
         # A power of two is exact as a float, so its exponent is the number of the one leaf left.
         _, exponents = np.frexp(reachable)
+        if self._outputs > 1:
+            return self._several(self._leaves.take(exponents + self._trees, axis=0))
         # One tree after the other, as the estimator adds them: other orders round differently.
-        values = self._leaves.take(exponents + self._trees)
-        total = float(np.add.accumulate(values)[-1]) / self._scale
-        if not self._logit:
+        leaves = self._leaves.take(exponents + self._trees)
+        total = float(np.add.accumulate(leaves)[-1]) / self._scale
+        if self._link == "identity":
             return total
+        if self._single:
+            return float(linked(np.array([total], np.float32), self._link)[0])
         small = math.exp(-abs(total))
         return (1.0 if total >= 0 else small) / (1.0 + small)
+
+    def _several(self, values: Floats) -> list[float]:
+        total = np.add.accumulate(values.reshape(-1, self._outputs))[-1] / self._scale
+        found: list[float] = linked(total, self._link).tolist()
+        return found
 
     def _block(self, columns: Columns) -> Floats:
         found = zip(columns, self._thresholds, self._first, strict=True)
@@ -99,9 +120,13 @@ class Trees:
             np.bitwise_and(reachable, self._table.take(place, axis=0), out=reachable)
         # The exponent by its bits: faster than `frexp` for many.
         exponents = (reachable.astype(np.float64).view(np.int64) >> 52) - 1022
+        if self._outputs > 1:
+            values = self._leaves.take(exponents + self._trees, axis=0, mode="clip")
+            turns = values.reshape(len(values), -1, self._outputs)
+            return linked(np.add.reduce(turns, axis=1) / self._scale, self._link)
         values = self._leaves.take(exponents + self._trees, mode="clip")  # unbuffered: they all fit
         total: Floats = np.add.reduce(np.ascontiguousarray(values.T)) / self._scale
-        return sigmoid(total) if self._logit else total
+        return linked(total, self._link)
 
 
 def thresholds_of(arrays: Arrays, meta: dict[str, Any]) -> list[Floats | None]:
@@ -131,19 +156,22 @@ def _reach(thresholds: Floats) -> Floats:
 
 
 class Linear:
-    """A weighted sum of scaled numbers and of one weight a category."""
+    """A weighted sum of scaled numbers and of one weight a category, for each output."""
 
     def __init__(self, arrays: Arrays, meta: dict[str, Any]) -> None:
         self._arrays = arrays
-        self._base = float(meta["base"])
+        self._base: Floats = np.array(meta["base"])
+        self._link: Link = meta["link"]
 
     def predict(self, columns: Columns) -> Floats:
-        """Probabilities, shape (n,), for columns of length n."""
-        return sigmoid(self._base + linear_terms(self._arrays, columns).sum(axis=0))
+        """Answers, shape (n,) or (n, outputs), for columns of length n."""
+        total = self._base + linear_terms(self._arrays, columns).sum(axis=0)
+        return linked(total[:, 0] if total.shape[1] == 1 else total, self._link)
 
-    def one(self, values: Values) -> float:
-        """The probability of a single row."""
-        return float(self.predict(alone(values))[0])
+    def one(self, values: Values) -> Output:
+        """The answer to a single row."""
+        found: Output = self.predict(alone(values))[0].tolist()
+        return found
 
 
 def alone(values: Values) -> Columns:
@@ -152,7 +180,7 @@ def alone(values: Values) -> Columns:
 
 
 def linear_terms(arrays: Arrays, columns: Columns) -> Floats:
-    """What each column adds to the sum of a linear model, shape (columns, n)."""
+    """What each column adds to the sums of a linear model, shape (columns, n, outputs)."""
     terms = []
     for i, values in enumerate(columns):
         weights, scaling = arrays[f"weights_{i}"], arrays.get(f"scaling_{i}")
@@ -160,8 +188,29 @@ def linear_terms(arrays: Arrays, columns: Columns) -> Floats:
             terms.append(weights[values])
         else:
             fill, mean, scale = scaling
-            terms.append((np.where(np.isnan(values), fill, values) - mean) / scale * weights[0])
+            scaled = (np.where(np.isnan(values), fill, values) - mean) / scale
+            terms.append(scaled[:, None] * weights)
     return np.array(terms)
+
+
+def linked(total: Floats, link: Link) -> Floats:
+    """Answers for sums, shape (n,), or for softmax (n, outputs) or (outputs,).
+
+    Sums in single precision are XGBoost's, which goes on in single precision.
+    """
+    if link == "identity":
+        return total
+    if link == "logit":
+        return sigmoid(total) if total.dtype != np.float32 else 1 / (1 + _exp(-total))
+    powers = _exp(total - total.max(axis=-1, keepdims=True))
+    summed = powers.sum(axis=-1, keepdims=True, dtype=np.float64)
+    found: Floats = powers / summed.astype(powers.dtype)
+    return found
+
+
+def _exp(x: Floats) -> Floats:
+    """The nearest number to the true one; NumPy's in single precision is up to two off."""
+    return np.exp(x.astype(np.float64)).astype(x.dtype)
 
 
 def sigmoid(x: Floats) -> Floats:

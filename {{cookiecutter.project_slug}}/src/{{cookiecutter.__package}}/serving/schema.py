@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -11,19 +11,30 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cli import Refusal
+from ..features import CannotMake, code, maker
+
 PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 AT_ONCE = 524_288  # bytes of a list that are decoded in one go, in about a millisecond
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 NAMED = re.compile(r"field `(?P<name>.*)`")
+HERE = "the code that runs here"
 
 
-class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One input: `vocabulary` holds the categories seen in training, None for a number."""
+class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One input: `vocabulary` holds the categories seen in training, None for a number.
+
+    `function` makes it from the columns that `of` names; it is in no request. `code` tells whether
+    the function is still the one that training has called, see `features.code`.
+    """
 
     name: str
     required: bool
     vocabulary: list[str] | None
     description: str
+    function: str | None = None
+    of: list[str] = []
+    code: str = ""
 
 
 class BadRequest(Exception):
@@ -35,33 +46,50 @@ class BadRequest(Exception):
 
 
 class Schema:
-    """Decodes request bodies and encodes rows for a predictor."""
+    """Decodes request bodies and encodes rows for a predictor.
 
-    def __init__(self, columns: Sequence[Column], key: str, time: str) -> None:
+    `columns` are the predictor's; `arguments` are in requests only for the functions that make
+    some of these. `key` and `time` are no inputs: they are logged, so labels can be joined later;
+    they may be left out unless they are arguments too.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        key: str,
+        time: str | None,
+        arguments: Sequence[Column] = (),
+    ) -> None:
         self.columns = columns
         self.roles = (key, time)
-        attributes = [f"column_{i}" for i in range(len(columns))]
+        self.asked = [*(column for column in columns if not column.function), *arguments]
+        self._made = derive(columns, [column.name for column in self.asked])
         self._codes = [
             None
             if column.vocabulary is None
             else {value: code for code, value in enumerate([*column.vocabulary, None])}
             for column in columns
         ]
-        inputs = [
-            (attribute, Annotated[_type(column), msgspec.Meta(description=column.description)])
-            for attribute, column in zip(attributes, columns, strict=True)
-        ]
-        # Key and time are not inputs: they are logged, so that labels can be joined later.
-        names = dict(zip(attributes, (c.name for c in columns), strict=True))
+        fields = [(column.name, _annotated(column)) for column in self.asked]
+        named = {name: role for name, role in zip(self.roles, ("key", "time"), strict=True) if name}
+        given = {name for name, _ in fields}
+        roles = [(name, str | None) for name in named if name not in given]
+        attributes = [named.get(name, f"column_{i}") for i, (name, _) in enumerate(fields + roles)]
         self.row_type = msgspec.defstruct(
             "Row",
-            [*inputs, ("key", str | None, None), ("time", str | None, None)],
-            rename=names | {"key": key, "time": time},
+            [
+                (attribute, type_) if place < len(fields) else (attribute, type_, None)
+                for place, (attribute, (_, type_)) in enumerate(
+                    zip(attributes, fields + roles, strict=True)
+                )
+            ],
+            rename=dict(zip(attributes, (name for name, _ in fields + roles), strict=True)),
             forbid_unknown_fields=True,
             frozen=True,
             gc=False,
             kw_only=True,
         )
+        self._inputs = len(fields)
         # The rows of a list are looked at one by one, so that a long one can make room in between.
         one_or_many: Any = self.row_type | list[msgspec.Raw]
         self._decoder = msgspec.json.Decoder(one_or_many)
@@ -114,12 +142,13 @@ class Schema:
 
     def broken_by(self, other: "Schema") -> str:
         """Why requests made for this schema would not fit another one; empty when they would."""
-        old = {column.name: column for column in self.columns}
-        new = {column.name: column for column in other.columns}
+        old = {column.name: column for column in self.asked}
+        new = {column.name: column for column in other.asked}
         if lost := sorted(set(old) - set(new)):
             return f"takes no {', '.join(lost)} any more"
         if self.roles != other.roles:
-            return f"takes {' and '.join(other.roles)} in place of {' and '.join(self.roles)}"
+            new_roles, old_roles = (" and ".join(filter(None, x.roles)) for x in (other, self))
+            return f"takes {new_roles} in place of {old_roles}"
         for name, column in new.items():
             if name not in old:
                 return f"needs {name}"
@@ -131,7 +160,9 @@ class Schema:
 
     def encode_row(self, row: Any) -> tuple[list[Any], list[str]]:
         """A decoded row as `Predictor.one` takes it, and the columns whose category is unseen."""
-        values = list(msgspec.structs.astuple(row)[:-2])  # without key and time
+        values = list(msgspec.structs.astuple(row)[: self._inputs])  # without key and time
+        if self._made:
+            values = self._made(values)
         unseen = []
         for place, name, codes in self._categorical:
             code = codes.get(values[place])
@@ -143,8 +174,8 @@ class Schema:
 
     def encode(self, rows: Sequence[Any]) -> tuple[list[NDArray[Any]], list[list[str]]]:
         """Decoded rows as one array a column, and for each row its unseen categories' columns."""
-        columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
-        arrays = self._encoded(list(columns)[:-2])  # without key and time
+        given = list(zip(*map(msgspec.structs.astuple, rows), strict=True))[: self._inputs]
+        arrays = self._encoded(self._all(given))
         unseen: list[list[str]] = [[]] * len(rows)
         for place, name, codes in self._categorical:
             for number in np.flatnonzero(arrays[place] == len(codes)).tolist():
@@ -152,8 +183,19 @@ class Schema:
         return arrays, unseen
 
     def encode_columns(self, table: Mapping[str, Sequence[Any]]) -> list[NDArray[Any]]:
-        """Columns of a table, with None for missing, as the predictor's arrays."""
-        return self._encoded([table[column.name] for column in self.columns])
+        """Columns of a table, with None for missing, as the predictor's arrays.
+
+        What functions make is taken from the table where it holds all of it already.
+        """
+        if all(column.name in table for column in self.columns):
+            return self._encoded([table[column.name] for column in self.columns])
+        return self._encoded(self._all([table[column.name] for column in self.asked]))
+
+    def _all(self, given: list[Any]) -> list[Any]:
+        """The predictor's columns from those of requests."""
+        if not self._made:
+            return given
+        return list(zip(*map(self._made, zip(*given, strict=True)), strict=True))
 
     def _encoded(self, columns: Sequence[Sequence[Any]]) -> list[NDArray[Any]]:
         return [
@@ -164,9 +206,48 @@ class Schema:
         ]
 
 
-def _type(column: Column) -> Any:
+def _annotated(column: Column) -> Any:
     kind = float if column.vocabulary is None else str
-    return kind if column.required else kind | None
+    type_: Any = kind if column.required else kind | None
+    return Annotated[type_, msgspec.Meta(description=column.description)]
+
+
+def derive(
+    columns: Sequence[Column], asked: Sequence[str]
+) -> Callable[[Sequence[Any]], list[Any]] | None:
+    """A function from a request's values to the predictor's; None when they are the same.
+
+    `Refusal` when the code at hand lacks a function, or has another one than training has called.
+    """
+    if not any(column.function for column in columns):
+        return None
+    makers = [
+        (_maker(column), [asked.index(name) for name in (column.of or [column.name])])
+        for column in columns
+    ]
+
+    def made(values: Sequence[Any]) -> list[Any]:
+        try:
+            return [
+                make(*(values[i] for i in places)) if make else values[places[0]]
+                for make, places in makers
+            ]
+        except CannotMake as error:
+            raise BadRequest(str(error)) from None
+
+    return made
+
+
+def _maker(column: Column) -> Callable[..., Any] | None:
+    if not column.function:
+        return None
+    found = code(column.function, HERE)
+    if column.code and found and found != column.code:
+        raise Refusal(
+            f"{HERE}: {column.function}, which makes {column.name!r}, is not the one the model was "
+            "trained with; a function that is changed after a release needs another name"
+        )
+    return maker(column.name, column.function, column.vocabulary is None, HERE)
 
 
 def explained(

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from random import getrandbits
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from ..config import Serving
 from . import metrics
+from .answers import Record
 from .bundle import Model
 from .champion import Champion
 from .errors import TooLarge, Unavailable
 from .explain import Explanation
-from .log import Log, Record
+from .log import Log
 from .native import Batcher
 from .schema import BadRequest
 
@@ -26,39 +28,17 @@ log = logging.getLogger(__name__)
 encode = msgspec.json.Encoder().encode
 
 
-class Limits(msgspec.Struct, frozen=True):
-    """What a request may ask for, and how the service behaves; see conf/serving/."""
-
-    max_body_bytes: int
-    max_rows: int
-    max_concurrent: int
-    request_seconds: float
-    poll_seconds: float
-    log_max_bytes: int
-    on_log_failure: Literal["fail_closed", "fail_open"]
-
-
-class Prediction(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The answer to one row; `unseen` names columns whose category was never seen in training."""
-
-    id: str
-    probability: float
-    label: int
-    unseen: list[str]
-    explanation: Explanation | None = None
-
-
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """One prediction for each row of the request, in its order, all by the same model version."""
 
     version: int
-    predictions: list[Prediction]
+    predictions: list[Any]
 
 
 class Service:
     """The champion and the prediction log, shared by every way in."""
 
-    def __init__(self, var: Path, limits: Limits) -> None:
+    def __init__(self, var: Path, limits: Serving) -> None:
         self.var = var
         self.limits = limits
         self.champion = Champion(var / "bundles")
@@ -130,12 +110,12 @@ class Service:
             rows.append(model.schema.convert_row(record, number))
         return rows
 
-    async def answer(self, model: Model, rows: Sequence[Any], request: str) -> list[Prediction]:
+    async def answer(self, model: Model, rows: Sequence[Any], request: str) -> list[Any]:
         """Predict and log decoded rows, block by block, so that short requests pass in between."""
         if model.quick and len(rows) == 1:
             return [self._one(model, rows[0], request)]
         every = None if model.quick else await self._batcher.predict(model, rows)
-        predictions: list[Prediction] = []
+        predictions: list[Any] = []
         async with self._long:  # two at a time would only make each other and the short ones wait
             for start in range(0, len(rows), BLOCK):
                 await asyncio.sleep(0)
@@ -158,35 +138,34 @@ class Service:
         self,
         model: Model,
         rows: Sequence[Any],
-        probabilities: Sequence[float],
+        outputs: Sequence[Any],
         unseen: Sequence[list[str]],
         request: str,
-    ) -> list[Prediction]:
-        prefix, threshold = f"{getrandbits(128):032x}", model.manifest.threshold
-        answers = enumerate(zip(probabilities, unseen, strict=True))
+    ) -> list[Any]:
+        prefix, answers = f"{getrandbits(128):032x}", model.answers
+        told = answers.told
         predictions = [
-            Prediction(f"{prefix}-{number}", found, int(found >= threshold), names)
-            for number, (found, names) in answers
+            told(f"{prefix}-{number}", output, names)
+            for number, (output, names) in enumerate(zip(outputs, unseen, strict=True))
         ]
         now, version = datetime.now(UTC), model.manifest.version
+        record = answers.record
         records = [
-            Record(found.id, now, version, found.probability, found.label, row, request)
-            for row, found in zip(rows, predictions, strict=True)
+            record(one, now, version, row, request)
+            for row, one in zip(rows, predictions, strict=True)
         ]
         self._log(records)
-        for prediction in predictions:
-            metrics.TALLY.label(prediction.label)
+        metrics.TALLY.labels(map(answers.counted, predictions))
         return predictions
 
-    def _one(self, model: Model, row: Any, request: str) -> Prediction:
-        probability, unseen = model.one(row)
-        manifest = model.manifest
-        label = 1 if probability >= manifest.threshold else 0
-        name = f"{getrandbits(128):032x}-0"
-        now = datetime.now(UTC)
-        self._log((Record(name, now, manifest.version, probability, label, row, request),))
-        metrics.TALLY.label(label)
-        return Prediction(name, probability, label, unseen)
+    def _one(self, model: Model, row: Any, request: str) -> Any:
+        output, unseen = model.one(row)
+        answers = model.answers
+        told = answers.told(f"{getrandbits(128):032x}-0", output, unseen)
+        now, version = datetime.now(UTC), model.manifest.version
+        self._log((answers.record(told, now, version, row, request),))
+        metrics.TALLY.label(answers.counted(told))
+        return told
 
     def _log(self, records: Sequence[Record]) -> None:
         try:

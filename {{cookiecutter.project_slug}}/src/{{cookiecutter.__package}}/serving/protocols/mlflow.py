@@ -38,7 +38,7 @@ def routes(service: Service) -> APIRouter:
         rows = await service.convert(model, given, len(records))
         found = await service.answer(model, rows, request.scope["request_id"])
         reply = {
-            "predictions": [[1.0 - one.probability, one.probability] for one in found],
+            "predictions": [model.answers.scored(one) for one in found],
             "ids": [one.id for one in found],
             "version": model.manifest.version,
         }

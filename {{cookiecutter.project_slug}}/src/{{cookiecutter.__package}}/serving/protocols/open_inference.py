@@ -16,13 +16,12 @@ from starlette.exceptions import HTTPException
 from ..bundle import Model
 from ..front import read_body
 from ..schema import UNREADABLE, BadRequest, explained
-from ..service import Prediction, Service
+from ..service import Service
 
 HEADER = "inference-header-content-length"  # of the JSON part; binary tensors follow it
 DTYPES = {f"INT{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)}
 DTYPES |= {f"UINT{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)}
 DTYPES |= {f"FP{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)}
-OUTPUTS = {"probability": "FP64", "label": "INT64", "id": "BYTES"}
 
 
 class Tensor(msgspec.Struct):
@@ -85,12 +84,14 @@ def routes(service: Service) -> APIRouter:
         model = model_of(name, version)
         columns = {
             column.name: "BYTES" if column.vocabulary is not None else "FP64"
-            for column in model.schema.columns
+            for column in model.schema.asked
         }
-        inputs, outputs = (
-            [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in sides.items()]
-            for sides in (columns, OUTPUTS)
-        )
+        inputs = [_described(name, kind, [-1]) for name, kind in columns.items()]
+        classes = len(model.manifest.classes or ())
+        outputs = [
+            _described(name, kind, [-1, classes] if name == "probabilities" else [-1])
+            for name, kind in model.answers.outputs.items()
+        ]
         served = [str(model.manifest.version)]
         return {
             "name": name,
@@ -119,16 +120,17 @@ def routes(service: Service) -> APIRouter:
             for values in zip(*columns.values(), strict=True)
         )
         rows = await service.convert(model, given, count)
-        wanted = [output.name for output in inference.outputs] or list(OUTPUTS)
-        if unknown := sorted(set(wanted) - set(OUTPUTS)):
-            names = ", ".join(OUTPUTS)
+        offered = model.answers.outputs
+        wanted = [output.name for output in inference.outputs] or list(offered)
+        if unknown := sorted(set(wanted) - set(offered)):
+            names = ", ".join(offered)
             raise BadRequest(f"no output is named {unknown[0]}, only {names}", "outputs")
         found = await service.answer(model, rows, request.scope["request_id"])
         reply = {
             "model_name": model.manifest.name,
             "model_version": str(model.manifest.version),
             "id": inference.id,
-            "outputs": [_output(output, found) for output in wanted],
+            "outputs": [_output(output, offered[output], found) for output in wanted],
         }
         return Response(msgspec.json.encode(reply), media_type="application/json")
 
@@ -198,6 +200,13 @@ def _binary(data: bytes, datatype: str, place: str) -> list[Any]:
         raise BadRequest(f"the binary data are not {datatype}: {error}", place) from None
 
 
-def _output(name: str, found: list[Prediction]) -> dict[str, Any]:
+def _described(name: str, datatype: str, shape: list[int]) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": shape}
+
+
+def _output(name: str, datatype: str, found: list[Any]) -> dict[str, Any]:
     data = [getattr(prediction, name) for prediction in found]
-    return {"name": name, "datatype": OUTPUTS[name], "shape": [len(data)], "data": data}
+    if name != "probabilities":
+        return _described(name, datatype, [len(data)]) | {"data": data}
+    flat = [probability for row in data for probability in row.values()]
+    return _described(name, datatype, [len(data), len(data[0])]) | {"data": flat}

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from {{ cookiecutter.__package }} import config
-from {{ cookiecutter.__package }}.flights import source
 from {{ cookiecutter.__package }}.pipeline import validate
 from {{ cookiecutter.__package }}.pipeline.compose import compose
+from {{ cookiecutter.__package }}.sources.flights import source
 
-from .. import customers, project
+from ... import customers, project
 
 UNKNOWN_BEFORE_DEPARTURE = {"dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"}
 WEATHER = {
@@ -32,7 +32,7 @@ WEATHER = {
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole year, as the source writes it."""
     folder = tmp_path_factory.mktemp("flights")
-    source.fetch(source.offered(), folder)
+    source.Flights().fetch(source.MONTHS, folder)
     return folder
 
 
@@ -55,7 +55,7 @@ def original(name: str, *columns: str) -> pd.DataFrame:
 
 
 def test_the_year_has_twelve_months_and_every_flight(raw: Path) -> None:
-    assert [path.stem for path in sorted(raw.iterdir())] == source.offered() == source.MONTHS
+    assert [path.stem for path in sorted(raw.iterdir())] == source.Flights().offered()
     assert rows(raw, "SELECT count(*) FROM flights") == [(336_776,)]
 
 
@@ -74,7 +74,7 @@ def test_months_follow_one_another(raw: Path) -> None:
 
 
 def test_the_same_month_is_the_same_bytes(raw: Path, tmp_path: Path) -> None:
-    source.fetch(["2013-11"], tmp_path)  # the clocks change, and an hour occurs twice
+    source.Flights().fetch(["2013-11"], tmp_path)  # the clocks change, and an hour occurs twice
     name = "2013-11.parquet"
     assert (tmp_path / name).read_bytes() == (raw / name).read_bytes()
 
