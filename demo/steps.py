@@ -98,7 +98,7 @@ class Life:
 
     def replay(self) -> Facts:
         """Send a month of flights that the model has never seen."""
-        self.project.make("replay", f"MONTH={TRAFFIC}")
+        self.project.make("replay", f"PARTITION={TRAFFIC}")
         logs = sorted((self.project.folder / "var/predictions").glob("*.jsonl"))
         rows = sum(log.read_bytes().count(b"\n") for log in logs)
         return {"logged": rows}
@@ -110,7 +110,7 @@ class Life:
 
     def arrive(self) -> Facts:
         """The month's data arrive."""
-        return {"said": self.project.make("arrive", f"MONTH={TRAFFIC}")}
+        return {"said": self.project.make("arrive", f"PARTITION={TRAFFIC}")}
 
     def retrain(self) -> Facts:
         """Retrain beside the running service."""

@@ -1,9 +1,30 @@
-"""Make the project a git repository, which DVC and the lineage of a run build on."""
+"""Take out what was not chosen, and make the project a git repository, which DVC builds on."""
 
 import shutil
 import subprocess
+from pathlib import Path
 
 FOLDER = "{{ cookiecutter.project_slug }}"
+
+# What a choice has in several places; a single optional file has a conditional name instead.
+OPTIONAL = {
+    "containers": [
+        ".dockerignore",
+        "deploy/Dockerfile",
+        "deploy/compose.yaml",
+        "deploy/grafana",
+        "deploy/kubernetes",
+        "deploy/prometheus",
+        "tests/deploy/shipped.py",
+        "tests/deploy/test_compose.py",
+        "tests/deploy/test_image.py",
+        "tests/deploy/test_kubernetes.py",
+        "tests/deploy/test_leaving.py",
+        "tests/deploy/test_watching.py",
+    ],
+    "notebook": ["locks/notebook.txt", "notebooks", "tests/test_notebook.py"],
+}
+CHOSEN = {"containers": "{{ cookiecutter.containers }}", "notebook": "{{ cookiecutter.notebook }}"}
 
 
 def git(*arguments: str) -> bool:
@@ -11,11 +32,21 @@ def git(*arguments: str) -> bool:
     return subprocess.run(["git", *arguments], capture_output=True, check=False).returncode == 0
 
 
+for choice, places in OPTIONAL.items():
+    for place in map(Path, places if CHOSEN[choice] == "no" else []):
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink()
+
 if not shutil.which("git"):
     print("git is not installed; install it and run `git init` in the project before `dvc repro`.")
 elif not git("rev-parse", "--is-inside-work-tree") or git("check-ignore", "--quiet", "."):
     git("init", "--quiet")
     git("symbolic-ref", "HEAD", "refs/heads/main")  # git init -b needs git 2.28
+else:
+    print("The project is a folder of the repository around it, which git init has left alone.")
+    print("GitHub reads workflows at the repository's top only: move .github/workflows there.")
 
 print(f"""
 Next:

@@ -1,12 +1,15 @@
 """Refuse answers that would make a broken project, each with one sentence."""
 
 import keyword
+import posixpath
 import re
 import sys
 
 NAME = {{cookiecutter.project_name | tojson}}
 SLUG = {{cookiecutter.project_slug | tojson}}
 AUTHOR = {{cookiecutter.author | tojson}}
+REMOTE = {{cookiecutter.dvc_remote | tojson}}
+URL = {{cookiecutter.dvc_remote_url | tojson}}
 
 TOOLS = {
     "cookiecutter", "duckdb", "dvc", "evidently", "fastapi", "filelock", "hydra", "joblib",
@@ -34,6 +37,23 @@ def trouble() -> str | None:
     for name, value in (("project_name", NAME), ("author", AUTHOR)):
         if not value.strip() or not value.isprintable() or set(value) & set('"\\'):
             return f"{name} {value!r} must be one line of text without quotes or backslashes"
+    return trouble_with_the_remote()
+
+
+def trouble_with_the_remote() -> str | None:
+    """What is wrong with the address of the data; None when nothing is."""
+    said = f"dvc_remote_url {URL!r}"
+    if not URL or URL.strip() != URL or not URL.isprintable() or set(URL) & set("\"'\\#,%"):
+        return f"{said} must be one address without quotes, commas, backslashes, # or %"
+    if REMOTE != "local":
+        if re.fullmatch(rf"{REMOTE}://[^/\s]+(/\S*)?", URL):
+            return None
+        return f"{said} must begin with {REMOTE}:// and name a place, as dvc_remote is {REMOTE}"
+    if "://" in URL or URL.startswith("~"):
+        return f"{said} must be the path of a folder, without ~, as dvc_remote is local"
+    absolute = posixpath.isabs(URL) or URL[1:2] == ":"
+    if not absolute and not posixpath.normpath(URL).startswith("../"):
+        return f"{said} must lie outside the project, for example ../{SLUG}.dvc-remote"
     return None
 
 

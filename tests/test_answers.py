@@ -24,7 +24,8 @@ REFUSED = {
     "a module of Python with an underscore": ("project_slug", {"project_slug": "sre-parse"}),
     "the name of a tool": ("project_slug", {"project_slug": "mlflow"}),
     "a letter too many": ("project_slug", {"project_slug": "a" * (LONGEST + 1)}),
-    "an accent in the derived slug": ("project_slug", {"project_name": "Vols retardés"}),
+    "a digit first in the derived slug": ("project_slug", {"project_name": "2013 Flights"}),
+    "a name without letters": ("project_slug", {"project_name": "✈ ✈"}),
     "a blank name": ("project_name", {"project_name": " ", "project_slug": "ok"}),
     "an empty name": ("project_name", {"project_name": "", "project_slug": "ok"}),
     "quotes in the name": ("project_name", {"project_name": 'The "best"', "project_slug": "ok"}),
@@ -34,6 +35,19 @@ REFUSED = {
     "quotes in the author": ("author", {"author": 'Ann "A" Lee'}),
     "a backslash in the author": ("author", {"author": "Ann\\Lee"}),
     "a newline in the author": ("author", {"author": "Ann\nLee"}),
+    "no bucket": ("dvc_remote_url", {"dvc_remote": "s3", "dvc_remote_url": "s3://"}),
+    "a bucket elsewhere": ("dvc_remote_url", {"dvc_remote": "gs", "dvc_remote_url": "s3://data"}),
+    "a folder as a bucket": (
+        "dvc_remote_url",
+        {"dvc_remote": "azure", "dvc_remote_url": "../data"},
+    ),
+    "a bucket as a folder": ("dvc_remote_url", {"dvc_remote_url": "s3://data"}),
+    "a remote in a home folder": ("dvc_remote_url", {"dvc_remote_url": "~/data"}),
+    "a remote in the project": ("dvc_remote_url", {"dvc_remote_url": "data/remote"}),
+    "a remote that is the project": ("dvc_remote_url", {"dvc_remote_url": "../x/../"}),
+    "a remote in the project, round about": ("dvc_remote_url", {"dvc_remote_url": "./a/../b"}),
+    "a comment in the address": ("dvc_remote_url", {"dvc_remote_url": "../data # ours"}),
+    "an empty address": ("dvc_remote_url", {"dvc_remote_url": " "}),
 }
 
 
@@ -58,15 +72,31 @@ def test_an_empty_slug_is_refused_and_leaves_nothing(template: Path, tmp_path: P
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_an_unknown_licence_is_refused_by_name(template: Path, tmp_path: Path) -> None:
-    with pytest.raises(CommandFailed, match=r"GPL.*license.*MIT.*Apache-2\.0.*none"):
-        bake(tmp_path / "out", template, license="GPL")
+@pytest.mark.parametrize(
+    ("prompt", "answer", "offered"),
+    [
+        ("license", "GPL", r"MIT.*Apache-2\.0.*BSD-3-Clause.*none"),
+        ("retraining", "airflow", "both.*github-actions.*cron"),
+        ("dvc_remote", "ftp", "local.*s3.*gs.*azure.*ssh"),
+        ("containers", "maybe", "yes.*no"),
+        ("notebook", "maybe", "yes.*no"),
+    ],
+)
+def test_an_unknown_choice_is_refused_by_name(
+    prompt: str, answer: str, offered: str, template: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(CommandFailed, match=f"{answer}.*{prompt}.*{offered}"):
+        bake(tmp_path / "out", template, **{prompt: answer})
     assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("licence", "words"),
-    [("MIT", "Permission is hereby granted, free of charge"), ("Apache-2.0", "Version 2.0")],
+    [
+        ("MIT", "Permission is hereby granted, free of charge"),
+        ("Apache-2.0", "Version 2.0"),
+        ("BSD-3-Clause", "Neither the name of the copyright holder"),
+    ],
 )
 def test_a_licence_is_there_in_full_with_the_author_as_typed(
     licence: str, words: str, template: Path, tmp_path: Path
@@ -108,5 +138,24 @@ def test_names_reach_the_files_that_show_them(template: Path, tmp_path: Path) ->
     assert (folder / "README.md").read_text(encoding="utf-8").startswith("# Bob's Zebras: 1 & 2\n")
 
 
-def test_the_slug_follows_from_the_name(template: Path, tmp_path: Path) -> None:
-    assert bake(tmp_path / "out", template, project_name="House Prices").name == "house-prices"
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("House Prices", "house-prices"),
+        ("Flüge nach Köln", "fluge-nach-koln"),
+        ("항공 지연", "hanggong-jiyeon"),
+        ("Bob's Zebras: 1 & 2", "bob-s-zebras-1-2"),
+    ],
+)
+def test_the_slug_follows_from_the_name_in_whatever_letters(
+    name: str, slug: str, template: Path, tmp_path: Path
+) -> None:
+    author = "Zoë O'Neill & 김민준"
+    folder = bake(tmp_path / "out", template, project_name=name, author=author)
+
+    assert folder.name == slug
+    assert (folder / "README.md").read_text(encoding="utf-8").startswith(f"# {name}\n")
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (project["name"], project["authors"]) == (slug, [{"name": author}])
+    (unit,) = (folder / "deploy/systemd").iterdir()
+    assert f"Description={name}: " in unit.read_text(encoding="utf-8")

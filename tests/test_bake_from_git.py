@@ -103,15 +103,3 @@ def test_a_path_with_blanks_and_letters_of_other_alphabets_works(
     composed, lived = project.json("params.json"), life.project.json("params.json")
     assert composed["partitions"] == lived["partitions"][:6]
     assert composed | {"partitions": 0} == lived | {"partitions": 0}
-
-
-@pytest.mark.full
-def test_the_first_days_work_below_an_awkward_path(template: Path, tmp_path: Path) -> None:
-    # An environment of its own, at the awkward path: make, DVC, MLflow and the service.
-    project = borrowed(bake(tmp_path / AWKWARD / "out", template))
-    del project.environment["PYTHONPATH"]
-    assert "ready" in project.make("env")
-    assert len(ran(project.run("dvc", "repro"))) == 6
-    with project.serving():  # releases the first model
-        assert project.get("/model")["version"] == 1
-    assert project.lines("var/history.jsonl")[-1]["event"] == "promoted"

@@ -24,8 +24,9 @@ def targets(folder: Path) -> set[str]:
 
 def phony(folder: Path) -> set[str]:
     text = (folder / "Makefile").read_text(encoding="utf-8")
-    (names,) = re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE)
-    return set(names.split())
+    names = " ".join(re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE)).split()
+    assert len(set(names)) == len(names)
+    return set(names)
 
 
 def stages(folder: Path) -> dict[str, Any]:
@@ -190,6 +191,7 @@ def test_the_locks_hold_what_the_project_asks_for(baked: Path) -> None:
     wanted["serve-native"] = wanted["serve"] + own["native"]
     wanted["pipeline"] = wanted["serve-native"] + own["pipeline"]
     wanted["dev"] = wanted["pipeline"] + own["dev"]
+    wanted |= {group: own[group] for group in ("notebook", "remote") if group in own}
     for lock, requirements in wanted.items():
         text = (baked / f"locks/{lock}.txt").read_text(encoding="utf-8")
         held = set(re.findall(r"^([\w.-]+)(?:\[.*\])?==", text, re.MULTILINE))

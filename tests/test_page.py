@@ -13,11 +13,12 @@ import pytest
 
 from demo.project import TEMPLATE, Project
 
-from . import stand_in
+from . import other_tasks, stand_in
 from .browser import CHROMIUM, PATIENCE, SHIFT, Page, browser
 from .conftest import Lived
 from .inside import copy
-from .stand_in import COLUMNS, CONTRIBUTIONS, LONG, MARKUP, StandIn
+from .service import Running, serving
+from .stand_in import CLASSES, COLUMNS, CONTRIBUTIONS, LONG, MARKUP, OTHERS, StandIn
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
@@ -82,7 +83,7 @@ def last_line(folder: Path) -> Any:
 
 def probability(page: Page) -> float:
     """What the page answers, in full."""
-    return float(page.ask("document.querySelector('#probability').value"))
+    return float(page.ask("document.querySelector('#outcome').value"))
 
 
 def contributions(page: Page) -> dict[str, str]:
@@ -112,10 +113,14 @@ def test_the_page_tells_what_serves_and_what_the_monitor_saw(page: Page, served:
     assert page.text("#drift") == "! Traffic has drifted"
     assert page.text("#drift-reason") == seen["reason"]
     assert page.ask("document.querySelector('#drift-seen time').dateTime") == seen["at"]
-    report = page.ask("document.querySelector('#report').href")
-    assert page.text("#report") == "Open the report"
-    with urllib.request.urlopen(report, timeout=30) as reply:
-        assert reply.headers["content-type"].startswith("text/html")
+    for link, words in (
+        ("#report", "Open the report"),
+        ("#quality-report", "Open the report on the labelled answers"),
+    ):
+        assert page.text(link) == words
+        report = page.ask(f"document.querySelector('{link}').href")
+        with urllib.request.urlopen(report, timeout=30) as reply:
+            assert reply.headers["content-type"].startswith("text/html")
     assert page.complaints() == []
 
 
@@ -204,7 +209,7 @@ def test_what_came_true_reaches_the_feedback_log(page: Page, served: Project) ->
     page.press("Enter")
     page.wait(ANSWERED)
     answered = last_line(served.folder / "var/predictions")
-    for button, label in (("no", 0), ("yes", 1)):
+    for button, label in (("truth-0", 0), ("truth-1", 1)):
         page.tab_to(button)
         page.press("Space")
         page.wait(f"document.querySelector('#{button}').ariaPressed === 'true'")
@@ -243,16 +248,19 @@ def test_a_key_is_asked_for_and_kept_in_the_tab_only(
 
     folder = tmp_path / "saved"
     page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
-    page.tab_to("report")
-    page.press("Enter")
-    report = keyed.json("var/monitoring/latest.json")["report"]
-    expected = (keyed.folder / "var/monitoring" / report).read_bytes()
+    expected = set()
+    for link, name in (("quality-report", "quality_report"), ("report", "report")):
+        page.tab_to(link)
+        assert page.text(f"#{link}").startswith("Save the report")
+        page.press("Enter")
+        report = keyed.json("var/monitoring/latest.json")[name]
+        expected.add((keyed.folder / "var/monitoring" / report).read_bytes())
     began = time.perf_counter()
     while time.perf_counter() - began < PATIENCE:
-        if [path.read_bytes() for path in folder.glob("*.html")] == [expected]:
+        if {path.read_bytes() for path in folder.glob("*.html")} == expected:
             return
         time.sleep(0.05)  # between two looks at the folder
-    raise AssertionError("the report was not saved")
+    raise AssertionError("the reports were not saved")
 
 
 def test_no_name_is_taken_for_markup_and_none_is_lost(page: Page, awkward: StandIn) -> None:
@@ -332,7 +340,11 @@ def test_the_page_follows_when_another_version_takes_over(page: Page, awkward: S
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_phone_needs_no_sideways_scroll(dark: bool, page: Page, awkward: StandIn) -> None:
+@pytest.mark.parametrize("task", ["binary", *OTHERS])
+def test_a_phone_needs_no_sideways_scroll(
+    task: str, dark: bool, page: Page, awkward: StandIn
+) -> None:
+    awkward.answers |= OTHERS.get(task, {})
     page.screen(320, 640, dark)
     page.open(awkward.address)
     page.wait(READY)
@@ -342,6 +354,123 @@ def test_a_phone_needs_no_sideways_scroll(dark: bool, page: Page, awkward: Stand
     assert page.ask("document.documentElement.scrollWidth") == 320
     scheme = page.ask("getComputedStyle(document.body).backgroundColor")
     assert (scheme == "rgb(18, 22, 28)") == dark
+
+
+def shares(page: Page, table: str) -> dict[str, str]:
+    """The classes a table lists, with the probabilities it shows, in their order."""
+    lines = page.ask(
+        f"[...document.querySelectorAll('#headline {table} tr')].map("
+        "line => [line.cells[0].textContent, line.cells[2].textContent])"
+    )
+    return dict(lines)
+
+
+def told(page: Page, running: Running) -> tuple[Any, Any]:
+    """What the service says of the row in the form, and what the page has told it was true."""
+    answered = last_line(running.var / "predictions")
+    given = running.ask("/model").json()["example"]
+    (expected,) = running.ask("/predict?explain=true", given).json()["predictions"]
+    label = last_line(running.var / "feedback")
+    assert label["id"] == answered["id"]
+    return expected, label["label"]
+
+
+def test_the_likeliest_of_several_classes_is_told_with_all_probabilities(
+    page: Page, life: Lived, tmp_path: Path
+) -> None:
+    folder = other_tasks.released(life.project, "multiclass", tmp_path / "service")
+    with serving(life.project, folder) as running:
+        page.open(f"http://127.0.0.1:{running.port}/")
+        page.wait(READY)
+        page.tab_to("distance")
+        page.press("Enter")
+        page.wait(ANSWERED)
+        page.tab_to("truth-1")
+        page.press("Enter")
+        page.wait("document.querySelector('#truth-1').ariaPressed === 'true'")
+        expected, label = told(page, running)
+    assert label == "JFK"
+    assert page.ask("document.querySelector('#outcome').value") == expected["label"]
+    found = shares(page, "table")
+    ordered = sorted(expected["probabilities"].items(), key=lambda item: -item[1])
+    assert list(found) == [name for name, _ in ordered]
+    assert next(iter(found)) == expected["label"]
+    explained = expected["explanation"]["contributions"]
+    assert list(contributions(page).values()) == [shown(part) for part in explained.values()]
+    assert f"the log-odds of {expected['label']}." in page.text("#explanation")
+    assert "%" not in page.text("#explanation")  # these log-odds are of no probability
+
+
+def test_a_number_is_told_with_its_range_and_the_true_one_is_taken(
+    page: Page, life: Lived, tmp_path: Path
+) -> None:
+    folder = other_tasks.released(life.project, "regression", tmp_path / "service")
+    with serving(life.project, folder) as running:
+        page.open(f"http://127.0.0.1:{running.port}/")
+        page.wait(READY)
+        page.tab_to("departure_minute")
+        page.press("Enter")
+        page.wait(ANSWERED)
+        page.tab_to("true-value")
+        for typed, said in (("", "A value is needed here."), ("far", "This is not a number.")):
+            page.type(typed)
+            page.press("Enter")
+            page.wait(f"document.querySelector('#truth').textContent === '{said}'")
+            assert page.ask("document.querySelector('#true-value').ariaInvalid") == "true"
+        for _ in "far":
+            page.press("Backspace")
+        page.type("512.5")
+        page.press("Enter")
+        page.wait("document.querySelector('#truth').textContent.startsWith('Noted')")
+        expected, label = told(page, running)
+    assert label == 512.5
+    assert probability(page) == expected["value"]
+    low, high = (f"{end:,.0f}".replace("-", "\N{MINUS SIGN}") for end in expected["interval"])
+    assert page.text("#headline").startswith(f"{expected['value']:,.0f} distance")
+    assert f"Most true values lie between {low} and {high}," in page.text("#headline")
+    first = next(iter(expected["explanation"]["contributions"]))
+    assert f"Most of all, {first} " in page.text("#explanation")
+    assert "the predicted distance." in page.text("#explanation")
+
+
+def test_of_many_classes_the_likeliest_are_shown_and_a_menu_asks_for_the_true_one(
+    page: Page, awkward: StandIn
+) -> None:
+    awkward.answers |= OTHERS["multiclass"]
+    page.open(awkward.address)
+    page.wait(READY)
+    page.tab_to("2")
+    page.press("Enter")
+    page.wait(ANSWERED)
+    assert page.text("#outcome") == MARKUP
+    assert page.ask("document.documentElement.scrollWidth") == 1200
+    assert list(shares(page, "> table"))[:3] == [MARKUP, LONG, "constructor"]
+    assert len(shares(page, "> table")) == 8
+    assert shares(page, "details")["__proto__"] == "0.1\u00a0%"
+    assert page.text("#headline summary") == "Other classes (4), together 3\u00a0%"
+    page.tab_to("true-value")
+    page.type(LONG[0])  # the menu goes to the first class that begins so
+    page.press("Tab")
+    page.press("Enter")
+    page.wait("document.querySelector('#truth').textContent.startsWith('Noted')")
+    assert json.loads(awkward.sent[-1])["label"] == LONG
+    assert page.ask("document.querySelectorAll('#tell option').length") == len(CLASSES) + 1
+
+
+def test_two_classes_with_names_are_told_by_them(page: Page, awkward: StandIn) -> None:
+    awkward.answers |= OTHERS["names"]
+    page.open(awkward.address)
+    page.wait(READY)
+    page.tab_to("2")
+    page.press("Enter")
+    page.wait(ANSWERED)
+    assert "25\u00a0% probability of churn: Yes" in page.text("#headline")
+    assert "churn: Yes, for it is not below the threshold" in page.text("#headline")
+    assert page.text("#tell").split() == ["churn:", "Yes", "churn:", "No"]
+    page.tab_to("truth-0")
+    page.press("Space")
+    page.wait("document.querySelector('#truth-0').ariaPressed === 'true'")
+    assert json.loads(awkward.sent[-1]) == {"id": "0" * 32 + "-0", "label": "No"}
 
 
 def test_the_picture_of_the_readme_is_of_this_page(page: Page, served: Project) -> None:

@@ -37,8 +37,13 @@ def imported(path: Path) -> set[Path]:
 
 
 def needed(path: Path) -> set[Path]:
-    """Modules that a module's result depends on: itself, and what they import in turn."""
+    """Modules that a module's result depends on: itself, and what they import in turn.
+
+    A module that needs sources needs all of them, because conf/ names the one it takes.
+    """
     found, open_ = set(), {path}
+    if PACKAGE / "sources/__init__.py" in imported(path):
+        open_ |= {*(PACKAGE / "sources").rglob("*.py")}
     while open_:
         found |= open_
         open_ = {module for one in open_ for module in imported(one)} - found - PLUMBING

@@ -29,8 +29,6 @@ def test_it_is_kept_without_outputs() -> None:
 def test_cells_about_the_example_come_last_and_are_tagged() -> None:
     tagged = [is_example(cell) for cell in read().cells]
     assert tagged == sorted(tagged)
-    text = "".join(cell.source for cell in read().cells if not is_example(cell))
-    assert "departure" not in text
 
 
 def test_it_runs_and_shows_what_the_files_hold(

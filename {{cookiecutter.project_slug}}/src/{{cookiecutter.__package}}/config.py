@@ -175,7 +175,7 @@ class Monitoring(Group):
 
 
 class Retrain(Group):
-    """What a scheduled run may do on its own."""
+    """What an unattended run may do."""
 
     arrive: Literal["next", "all", "none"]
     only_when_needed: bool

@@ -1,4 +1,4 @@
-"""`make replay MONTH=...`: send a partition of the source to the running service, as traffic."""
+"""`make replay PARTITION=...`: send a partition to the running service, as traffic."""
 
 import http.client
 import json
@@ -54,7 +54,7 @@ def rows_of(path: Path, data: config.Data) -> list[dict[str, Any]]:
 def main() -> None:
     """Replay the partition named on the command line to SERVE_HOST and SERVE_PORT."""
     if len(sys.argv) != 2:
-        raise Refusal("name the partition to replay: make replay MONTH=...")
+        raise Refusal("name the partition to replay: make replay PARTITION=...")
     host, port = address.service()
     began = time.perf_counter()
     answered = replay(sys.argv[1], host, port)

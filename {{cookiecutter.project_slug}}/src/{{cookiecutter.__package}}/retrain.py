@@ -1,6 +1,6 @@
 """`make retrain`: new data, monitoring, pipeline, release and record, under one lock.
 
-Cron and GitHub Actions both call this. Safe to repeat: what an interrupted run has finished is
+Whatever keeps the schedule calls this. Safe to repeat: what an interrupted run has finished is
 found done by the next.
 """
 

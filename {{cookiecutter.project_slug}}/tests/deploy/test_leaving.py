@@ -1,6 +1,4 @@
-"""Whatever stops the service waits until the requests in flight are answered."""
-
-import re
+"""Whatever stops a container waits until the requests in flight are answered."""
 
 from ..project import ROOT
 from . import shipped
@@ -18,11 +16,3 @@ def test_a_pod_leaves_the_endpoints_and_then_has_the_time_of_the_longest_request
 def test_compose_has_the_time_of_the_longest_request() -> None:
     patience = shipped.compose()["service"]["stop_grace_period"]
     assert int(patience.removesuffix("s")) > SETTINGS["request_seconds"]
-
-
-def test_systemd_has_the_time_of_the_longest_request_and_ends_the_parent_only() -> None:
-    (unit,) = (shipped.DEPLOY / "systemd").glob("*.service")
-    text = unit.read_text(encoding="utf-8")
-    (patience,) = re.findall(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
-    assert int(patience) > SETTINGS["request_seconds"]
-    assert "\nKillMode=mixed\n" in text

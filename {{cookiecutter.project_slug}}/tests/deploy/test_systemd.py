@@ -5,20 +5,30 @@ import shutil
 import subprocess
 
 import pytest
+from omegaconf import OmegaConf
 
-from {{ cookiecutter.__package }} import paths
+from {{ cookiecutter.__package }} import paths, serving
 
-from . import shipped
+from ..project import ROOT
 
-(UNIT,) = (shipped.DEPLOY / "systemd").glob("*.service")
+(UNIT,) = (ROOT / "deploy/systemd").glob("*.service")
 SETTINGS = re.findall(r"^(\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def test_the_unit_starts_what_the_image_starts() -> None:
+def test_the_unit_starts_what_make_serve_starts() -> None:
     settings = dict(SETTINGS)
-    (command,) = shipped.values("CMD")
     started = settings["ExecStart"].removeprefix(f"{settings['WorkingDirectory']}/.venv/bin/")
-    assert str(started.split()).replace("'", '"') == command
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (served,) = re.findall(r"^\t@exec (python -m \S+)\.serving$", makefile, re.MULTILINE)
+    assert served == "python -m $(PACKAGE)"
+    assert started == f"python -m {serving.__name__}"
+
+
+def test_the_longest_request_is_answered_before_the_parent_is_ended() -> None:
+    settings = dict(SETTINGS)
+    longest = OmegaConf.load(ROOT / "conf/serving/default.yaml").request_seconds
+    assert int(settings["TimeoutStopSec"]) > longest
+    assert settings["KillMode"] == "mixed"
 
 
 def test_the_unit_lets_the_service_write_to_its_logs_only() -> None:

@@ -329,7 +329,7 @@ function ofSeveral({ label, probabilities }) {
   });
   const others = likeliest.slice(SHOWN).reduce((all, [, share]) => all + share, 0);
   return [
-    element("p", {}, element("data", { id: "outcome", className: "name", value: label }, label),
+    element("p", {}, element("data", { id: "outcome", className: "long", value: label }, label),
       " is the likeliest ", element("b", {}, model.target)),
     ...folded(lines, "classes", percent(others)),
   ];
@@ -342,9 +342,10 @@ function ofNumber({ value, interval }) {
     ? ["Most true values lie between ", low, " and ", high,
       ", if this row is like those that judged the model."]
     : ["Too few rows judged the model to tell how far off it may be."];
+  const shown = rounded(value, places);
+  const outcome = { id: "outcome", className: shown.length > 9 ? "long" : "", value };
   return [
-    element("p", {}, element("data", { id: "outcome", value }, rounded(value, places)), " ",
-      element("b", {}, model.target)),
+    element("p", {}, element("data", outcome, shown), " ", element("b", {}, model.target)),
     element("p", {}, ...range),
   ];
 }
@@ -422,6 +423,8 @@ function showExplanation({ base, unit, method, contributions }, row, label) {
   const head = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)));
   const start = total("A row of which nothing is known", base);
   const size = rounded(Math.abs(most), places);
+  const longest = Math.max(...[base, sum, most].map((x) => rounded(x, places).length));
+  at("explanation").style.setProperty("--figures", longest);
   const adds = most < 0 ? `takes ${size} from` : `adds ${size} to`;
   const words = `Most of all, ${first} ${adds} the ${whole}.`;
   const together = signed(parts.slice(SHOWN).reduce((all, [, part]) => all + part, 0), places);

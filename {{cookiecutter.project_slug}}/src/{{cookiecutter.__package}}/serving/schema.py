@@ -219,35 +219,35 @@ def derive(
 
     `Refusal` when the code at hand lacks a function, or has another one than training has called.
     """
-    if not any(column.function for column in columns):
+    own = [(column, column.function) for column in columns if column.function]
+    if not own:
         return None
     makers = [
-        (_maker(column), [asked.index(name) for name in (column.of or [column.name])])
-        for column in columns
+        (_maker(column, function), [asked.index(name) for name in column.of])
+        for column, function in own
     ]
+    every = [*asked, *(column.name for column, _ in own)]
+    order = [every.index(column.name) for column in columns]
 
     def made(values: Sequence[Any]) -> list[Any]:
         try:
-            return [
-                make(*(values[i] for i in places)) if make else values[places[0]]
-                for make, places in makers
-            ]
+            found = [make(*[values[i] for i in places]) for make, places in makers]
         except CannotMake as error:
             raise BadRequest(str(error)) from None
+        both = [*values, *found]
+        return [both[i] for i in order]
 
     return made
 
 
-def _maker(column: Column) -> Callable[..., Any] | None:
-    if not column.function:
-        return None
-    found = code(column.function, HERE)
+def _maker(column: Column, function: str) -> Callable[..., Any]:
+    found = code(function, HERE)
     if column.code and found and found != column.code:
         raise Refusal(
-            f"{HERE}: {column.function}, which makes {column.name!r}, is not the one the model was "
+            f"{HERE}: {function}, which makes {column.name!r}, is not the one the model was "
             "trained with; a function that is changed after a release needs another name"
         )
-    return maker(column.name, column.function, column.vocabulary is None, HERE)
+    return maker(column.name, function, column.vocabulary is None, HERE)
 
 
 def explained(

@@ -1,0 +1,1 @@
+"""Reading tables as they come: text in any encoding, any delimiter, Parquet, JSON."""
