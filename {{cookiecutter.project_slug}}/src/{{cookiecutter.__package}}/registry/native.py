@@ -30,7 +30,14 @@ def trusted(pipeline: "Pipeline") -> list[str]:
     from skops.io import dumps, get_untrusted_types
 
     ours = f"{__package__.split('.')[0]}."
-    allowed = (ours, "sklearn.", "lightgbm.", "xgboost.", "functools.partial", "numpy.dtype")
+    libraries = ("sklearn.", "lightgbm.", "xgboost.")
+    plain = (
+        "collections.OrderedDict",
+        "collections.defaultdict",
+        "functools.partial",
+        "numpy.dtype",
+    )
+    allowed = (ours, *libraries, *plain)
     found = list(get_untrusted_types(data=dumps(pipeline)))
     if foreign := [name for name in found if not name.startswith(allowed)]:
         raise Refusal(f"the service does not know the types {', '.join(foreign)}")

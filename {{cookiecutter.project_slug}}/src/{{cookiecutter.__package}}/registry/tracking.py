@@ -1,6 +1,8 @@
 """One MLflow run a model: parameters, metrics, plots, DVC hash of the data, git commit."""
 
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .. import config, files, paths
@@ -93,13 +95,19 @@ def log_model(pipeline: "Pipeline", data: config.Data, run_id: str) -> str:
             signature=ModelSignature(Schema(inputs), Schema([ColSpec("double")])),
             pip_requirements=[
                 f"{library.__name__.replace('sklearn', 'scikit-learn')}=={library.__version__}"
-                for library in (numpy, pandas, sklearn)
+                for library in (numpy, pandas, sklearn, *_boosting(pipeline))
             ],
             serialization_format="skops",  # loads without running code from the file
             skops_trusted_types=native.trusted(pipeline),
             pyfunc_predict_fn="predict" if data.task == "regression" else "predict_proba",
         )
     return str(info.model_uri)
+
+
+def _boosting(pipeline: "Pipeline") -> list[ModuleType]:
+    """The library besides scikit-learn that the estimator is from, if any."""
+    library = type(pipeline["estimator"]).__module__.partition(".")[0]
+    return [import_module(library)] if library in ("lightgbm", "xgboost") else []
 
 
 def log_folder(folder: Path, run_id: str, name: str) -> None:
