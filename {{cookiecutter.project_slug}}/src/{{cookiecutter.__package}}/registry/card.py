@@ -27,7 +27,7 @@ def render(
     with (paths.PLOTS / "calibration.csv").open(newline="", encoding="utf-8") as file:
         calibration = [row for row in csv.DictReader(file) if row["series"] == "model"]
     rows = [
-        (metric, *(f"{x:.4f}" if x is not None else "-" for x in (value, baseline.get(metric))))
+        (metric, *("-" if x is None else _number(x) for x in (value, baseline.get(metric))))
         for metric, value in metrics["model"].items()
     ]
     parts = [
@@ -84,7 +84,7 @@ def _labels(metrics: dict[str, Any], manifest: Manifest) -> str:
         if manifest.half_width is None:
             return f"{mean} The rows are too few for an interval."
         share = config.read("evaluate", config.Evaluate).interval
-        reach = f"within {manifest.half_width:,.4g} of the answer"
+        reach = f"within {_number(manifest.half_width)} of the answer"
         return f"{mean} {share:.0%} of the true values lie {reach}."
     shares = ", ".join(f"{name}: {share:.1%}" for name, share in metrics["rates"].items())
     return f"Labels: {shares}. The baseline always answers the training rates."
@@ -109,7 +109,12 @@ def _figure(name: str, value: str, task: str) -> str:
         return f"{int(value):,}"
     if name in ("predicted", "observed", "mean_label", "mean_prediction") and task != "regression":
         return f"{float(value):.1%}"
-    return f"{float(value):,.4g}" if task == "regression" else f"{float(value):.4f}"
+    return _number(float(value))
+
+
+def _number(value: float) -> str:
+    """Four decimals, or as many digits as a large number needs."""
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def _table(header: tuple[str, ...], rows: list[Any]) -> str:
