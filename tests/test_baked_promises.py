@@ -1,5 +1,6 @@
 """What the baked files say of each other: targets, paths, versions, pins, permissions, locks."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -247,3 +248,15 @@ def test_versions_are_never_compared_as_text(baked: Path) -> None:
     for path in [*(baked / "src").rglob("*.py"), *(TEMPLATE / "hooks").glob("*.py")]:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"version\w*\s*[<>]=?\s*[\"']", text), path
+
+
+def test_only_tagged_cells_of_the_notebook_know_about_the_example(baked: Path) -> None:
+    notebook = json.loads((baked / "notebooks/explore.ipynb").read_text(encoding="utf-8"))
+    sources = [
+        "".join(cell["source"])
+        for cell in notebook["cells"]
+        if "example" not in cell["metadata"].get("tags", [])
+    ]
+    text = "".join(sources).replace("flight_delays", "")
+    assert "departure" not in text
+    assert "flight" not in text

@@ -1,6 +1,5 @@
 """The example's data: what a month of flights holds, and what it must not know."""
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -124,14 +123,3 @@ def test_the_weather_was_observed_an_hour_or_more_before_the_scheduled_hour(raw:
 def test_every_month_keeps_the_schema(raw: Path, data: config.Data) -> None:
     for path in sorted(raw.iterdir()):
         assert validate.problems(validate.profile(path, data), data) == []
-
-
-def test_only_tagged_cells_of_the_notebook_know_about_flights() -> None:
-    notebook = json.loads((project.ROOT / "notebooks/explore.ipynb").read_text(encoding="utf-8"))
-    text = "".join(
-        "".join(cell["source"])
-        for cell in notebook["cells"]
-        if "example" not in cell["metadata"].get("tags", [])
-    )
-    assert "departure" not in text
-    assert "flight" not in text.replace("{{ cookiecutter.__package }}", "")
