@@ -99,7 +99,7 @@ def test_a_number_stays_a_number_on_its_way_to_the_stage(
         ("gate.min_gian=1", "min_gian"),
         ("+gate.min_gian=1", "min_gian"),
         ("seed=seven", "seed"),
-        ("gate.metric=accuracy", "accuracy"),
+        ("gate.metric=applause", "applause"),
         ("model=perceptron", "model/perceptron"),
         ("model.estimator.learning_rate=${nothing}", "nothing"),
         ("gate.min_gain", "gate.min_gain"),
