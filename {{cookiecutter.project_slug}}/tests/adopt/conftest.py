@@ -28,8 +28,8 @@ source:
 def baked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Inside a project whose example is about zebras."""
     folder = tmp_path / "project"
-    for name in KEPT:
-        path = project.ROOT / name
+    for path in (project.ROOT / name for name in KEPT if (project.ROOT / name).exists()):
+        name = path.name
         copy = shutil.copytree if path.is_dir() else shutil.copy2
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         copy(path, folder / name)
@@ -64,16 +64,12 @@ def born_with(before: str) -> None:
     readme = Path("README.md").read_text(encoding="utf-8")
     about = "<!-- example -->\nHere are zebras.\n<!-- /example -->\n"
     Path("README.md").write_text(example.MARKED.sub("", readme) + about)
-    notebook = json.loads(Path("notebooks/explore.ipynb").read_text(encoding="utf-8"))
-    notebook["cells"].append(
-        {
-            "cell_type": "markdown",
-            "id": "z",
-            "metadata": {"tags": ["example"]},
-            "source": ["zebras"],
-        }
-    )
-    Path("notebooks/explore.ipynb").write_text(json.dumps(notebook))
+    cells = [
+        {"cell_type": "markdown", "metadata": metadata, "source": [text]}
+        for text, metadata in (("stays", {}), ("zebras", {"tags": ["example"]}))
+    ]
+    Path("notebooks").mkdir(exist_ok=True)
+    Path("notebooks/explore.ipynb").write_text(json.dumps({"cells": cells}))
 
 
 def conf(path: str) -> Any:
