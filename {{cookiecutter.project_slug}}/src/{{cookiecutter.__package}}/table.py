@@ -30,13 +30,17 @@ def literal(value: str) -> str:
 
 def as_number(name: str) -> str:
     """A column as SQL of type DOUBLE, in which NaN and what is no number are missing."""
-    return f"nullif(TRY_CAST({quoted(name)} AS DOUBLE), 'NaN'::DOUBLE)"
+    return _number(quoted(name))
+
+
+def _number(value: str) -> str:
+    return f"nullif(TRY_CAST({value} AS DOUBLE), 'NaN'::DOUBLE)"
 
 
 def as_code(value: str, classes: Sequence[Class] | None) -> str:
     """A target as SQL: the code of its class, or without classes its number; else missing."""
     if classes is None:
-        return f"nullif(TRY_CAST({value} AS DOUBLE), 'NaN'::DOUBLE)"
+        return _number(value)
     if all(isinstance(one, int) for one in classes):
         return f"(list_position({list(classes)}::DOUBLE[], TRY_CAST({value} AS DOUBLE)) - 1)"
     texts = ", ".join(literal(str(one)) for one in classes)

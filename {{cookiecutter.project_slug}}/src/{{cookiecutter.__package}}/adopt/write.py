@@ -13,6 +13,8 @@ CONF = Path("conf")
 HINT = (
     "# Inputs are numeric or categorical: a change of `type` takes a column in, or leaves it out."
 )
+CALIBRATION = ("calibration", "calibration", "curve", "calibration", "predicted", "observed")
+CONFUSION = ("confusion", "confusion", "counts", "confusion", "predicted", "actual")
 PLOTS = {
     "binary": [
         ("roc", "ROC", "curve", "roc", "false_positive_rate", "true_positive_rate"),
@@ -24,8 +26,8 @@ PLOTS = {
             "recall",
             "precision",
         ),
-        ("calibration", "calibration", "curve", "calibration", "predicted", "observed"),
-        ("confusion", "confusion", "counts", "confusion", "predicted", "actual"),
+        CALIBRATION,
+        CONFUSION,
     ],
     "multiclass": [
         (
@@ -36,12 +38,12 @@ PLOTS = {
             "share_answered",
             "accuracy",
         ),
-        ("calibration", "calibration", "curve", "calibration", "predicted", "observed"),
-        ("confusion", "confusion", "counts", "confusion", "predicted", "actual"),
+        CALIBRATION,
+        CONFUSION,
     ],
     "regression": [
         ("errors", "share of rows by error", "curve", "errors", "error", "share_of_rows"),
-        ("calibration", "calibration", "curve", "calibration", "predicted", "observed"),
+        CALIBRATION,
     ],
 }
 

@@ -46,16 +46,13 @@ class Native:
         """Answers, shape (n,) or (n, classes), for columns of length n."""
         import pandas as pd
 
+        from ..tasks import KINDS
+
         table = {
             name: values if categories is None else categories[values]
             for (name, categories), values in zip(self._categories.items(), columns, strict=True)
         }
-        rows = pd.DataFrame(table)
-        if self._task == "regression":
-            found: Floats = self._pipeline.predict(rows)
-        else:
-            found = self._pipeline.predict_proba(rows)
-        return found[:, 1] if self._task == "binary" else found
+        return KINDS[self._task].predict(self._pipeline, pd.DataFrame(table))
 
     def one(self, values: Values) -> Output:
         """The answer to a single row."""
