@@ -68,7 +68,17 @@ PARAMS: dict[str, Any] = {
         "log_max_bytes": 1000000,
         "on_log_failure": "fail_closed",
     },
-    "monitoring": {"window_days": 30, "min_rows": 100, "sample_rows": 500, "drift_share": 0.5},
+    "monitoring": {
+        "window_days": 30,
+        "min_rows": 100,
+        "sample_rows": 500,
+        "drift_share": 0.5,
+        "false_alarms": 0.01,
+        "min_distance": 0.1,
+        "min_share": 0.02,
+        "max_repeated": 0.05,
+        "max_loss": 0.05,
+    },
     "retrain": {"arrive": "next", "only_when_needed": True, "commit": False, "push": False},
 }
 

@@ -166,12 +166,17 @@ class Serving(Group):
 
 
 class Monitoring(Group):
-    """When logged traffic counts as drift."""
+    """When logged traffic counts as drift, and its labels as a worse model."""
 
     window_days: float
     min_rows: Positive
     sample_rows: Positive
     drift_share: float
+    false_alarms: Annotated[float, msgspec.Meta(gt=0, lt=0.5)]
+    min_distance: float
+    min_share: float
+    max_repeated: float
+    max_loss: float
 
 
 class Retrain(Group):
