@@ -58,6 +58,11 @@ PARAMS: dict[str, Any] = {
         "min_gain": 0.0,
         "guard_metric": "roc_auc",
         "max_guard_loss": 0.01,
+        "confidence": 0.95,
+        "max_calibration_loss": 0.05,
+        "max_segment_loss": 0.2,
+        "segment_rows": 50,
+        "max_slowdown": 3.0,
     },
     "serving": {
         "max_body_bytes": 100000,

@@ -26,6 +26,7 @@ BUNDLES = VAR / "bundles"
 PREDICTIONS = VAR / "predictions"
 FEEDBACK = VAR / "feedback"
 MONITORING = VAR / "monitoring"
+VERDICTS = VAR / "verdicts"
 HISTORY = VAR / "history.jsonl"
 JOURNAL = VAR / "journal.jsonl"
 
