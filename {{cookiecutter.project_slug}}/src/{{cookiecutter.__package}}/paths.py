@@ -28,6 +28,7 @@ FEEDBACK = VAR / "feedback"
 MONITORING = VAR / "monitoring"
 HISTORY = VAR / "history.jsonl"
 JOURNAL = VAR / "journal.jsonl"
+LOGS = VAR / "log"
 
 
 def tracking_uri() -> str:
