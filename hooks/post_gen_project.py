@@ -6,25 +6,55 @@ from pathlib import Path
 
 FOLDER = "{{ cookiecutter.project_slug }}"
 
-# What a choice has in several places; a single optional file has a conditional name instead.
-OPTIONAL = {
-    "containers": [
-        ".dockerignore",
-        "deploy/Dockerfile",
-        "deploy/compose.yaml",
-        "deploy/grafana",
-        "deploy/kubernetes",
-        "deploy/prometheus",
-        "tests/deploy/shipped.py",
-        "tests/deploy/test_compose.py",
-        "tests/deploy/test_image.py",
-        "tests/deploy/test_kubernetes.py",
-        "tests/deploy/test_leaving.py",
-        "tests/deploy/test_watching.py",
-    ],
-    "notebook": ["locks/notebook.txt", "notebooks", "tests/test_notebook.py"],
-}
-CHOSEN = {"containers": "{{ cookiecutter.containers }}", "notebook": "{{ cookiecutter.notebook }}"}
+# What an answer leaves out in several places; a single optional file has a conditional name.
+PACKAGE = "src/{{ cookiecutter.__package }}"
+LEFT_OUT = [  # what was chosen, the answer that leaves out, files and folders
+    (
+        "{{ cookiecutter.containers }}",
+        "no",
+        [
+            ".dockerignore",
+            "deploy/Dockerfile",
+            "deploy/compose.yaml",
+            "deploy/grafana",
+            "deploy/kubernetes",
+            "deploy/prometheus",
+            "tests/deploy/shipped.py",
+            "tests/deploy/test_compose.py",
+            "tests/deploy/test_image.py",
+            "tests/deploy/test_kubernetes.py",
+            "tests/deploy/test_leaving.py",
+            "tests/deploy/test_watching.py",
+        ],
+    ),
+    (
+        "{{ cookiecutter.notebook }}",
+        "no",
+        [
+            "locks/notebook.txt",
+            "notebooks",
+            "tests/test_notebook.py",
+        ],
+    ),
+    (
+        "{{ cookiecutter.retraining }}",
+        "github-actions",
+        [
+            f"{PACKAGE}/schedule.py",
+            f"{PACKAGE}/unattended.py",
+            "tests/test_schedule.py",
+            "tests/test_unattended.py",
+        ],
+    ),
+    (
+        "{{ cookiecutter.retraining }}",
+        "cron",
+        [
+            f"{PACKAGE}/proposal.py",
+            "tests/test_proposal.py",
+        ],
+    ),
+]
 
 
 def git(*arguments: str) -> bool:
@@ -32,8 +62,8 @@ def git(*arguments: str) -> bool:
     return subprocess.run(["git", *arguments], capture_output=True, check=False).returncode == 0
 
 
-for choice, places in OPTIONAL.items():
-    for place in map(Path, places if CHOSEN[choice] == "no" else []):
+for chosen, answer, places in LEFT_OUT:
+    for place in map(Path, places if chosen == answer else []):
         if place.is_dir():
             shutil.rmtree(place)
         else:

@@ -212,11 +212,18 @@ def test_workflows_are_pinned_frugal_and_call_make(which: str, baked: Path) -> N
     for path in found:
         workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
         assert workflow["permissions"] == {"contents": "read"}, path
+        for schedule in workflow[True].get("schedule", ()):  # YAML 1.1 reads `on` as a truth
+            assert int(schedule["cron"].split()[0]) % 2, path
+            assert "workflow_dispatch" in workflow[True]
+            assert not {"push", "pull_request"} & set(workflow[True]), (
+                "a schedule may be turned off"
+            )
+        assert workflow["concurrency"]["cancel-in-progress"] == (path.stem == "ci")
         for job in workflow["jobs"].values():
             assert job["timeout-minutes"] <= 120
             rights = job.get("permissions", {}) if path.stem == "retrain" else {}
             assert job.get("permissions", {}) == rights
-            assert set(rights) <= {"contents", "pull-requests"}
+            assert set(rights) <= {"contents", "pull-requests", "actions", "id-token"}
             for step in job["steps"]:
                 if "uses" in step:
                     assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", step["uses"]), step

@@ -161,7 +161,9 @@ def test_the_gate_scored_both_models_on_the_same_newest_month(
         f"{losses['v2 July']:.4f} against the champion's {losses['v1 July']:.4f}"
         in (decision["reason"])
     )
-    assert decision["reason"].endswith(f"gain {gain:+.4f}")
+    assert f": gain {gain:+.4f} (95% interval +0." in decision["reason"]
+    page = (life.project.folder / "var" / decision["report"]).read_text(encoding="utf-8")
+    assert page.startswith("# flight-delays, version 2: promoted\n\n" + decision["reason"])
     recomputed = pytest.approx(losses["v2 July"], abs=1e-12)
     assert life.facts["retrain"]["metrics"]["model"]["log_loss"] == recomputed
 

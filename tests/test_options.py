@@ -24,8 +24,8 @@ ON = {name: answers[0] for name, answers in CHOICES.items()} | {"dvc_remote": "s
 
 # What nothing may speak of in a project without it.
 TRACES = {
-    ("retraining", "cron"): r"GitHub Actions|retrain\.yml|\bci-remote|\bci-pull-request",
-    ("retraining", "github-actions"): r"\bcron(?!:)|crontab",
+    ("retraining", "cron"): r"GitHub Actions|(?:retrain|drift)\.yml|\bci-[a-z]+|\bproposal",
+    ("retraining", "github-actions"): r"\bcron(?!:)|crontab|\bunattended\.py",
     ("containers", "no"): r"(?i)docker|kube(?:rnetes|ctl)|grafana|promtool|compose\.yaml|alerts\.y",
     ("notebook", "no"): r"(?i)notebook|\bipynb|nbclient|nbformat|ipykernel|jupyter",
     ("license", "none"): r"(?i)\blicen[cs]e\b",
@@ -153,9 +153,11 @@ def test_what_was_not_chosen_leaves_no_trace(option: Option) -> None:
 def test_what_was_chosen_is_there(option: Option) -> None:
     answers, folder = option.answers, option.folder
     assert (folder / "LICENSE").exists() == (answers["license"] != "none")
-    workflow = folder / ".github/workflows/retrain.yml"
-    assert workflow.exists() == (answers["retraining"] != "cron")
-    assert ("cron" in promises.targets(folder)) == (answers["retraining"] != "github-actions")
+    for path in (".github/workflows/retrain.yml", ".github/workflows/drift.yml"):
+        assert (folder / path).exists() == (answers["retraining"] != "cron")
+    for target in ("cron-install", "cron-remove"):
+        there = answers["retraining"] != "github-actions"
+        assert (target in promises.targets(folder)) == there
     for path in ("deploy/Dockerfile", "deploy/compose.yaml", "deploy/kubernetes", ".dockerignore"):
         assert (folder / path).exists() == (answers["containers"] == "yes")
     for path in ("notebooks", "locks/notebook.txt", "tests/test_notebook.py"):
@@ -163,16 +165,27 @@ def test_what_was_chosen_is_there(option: Option) -> None:
     assert (folder / "locks/remote.txt").exists() == (answers["dvc_remote"] != "local")
 
 
-def test_the_workflow_hands_on_what_the_remote_asks_for(option: Option) -> None:
+def test_only_what_a_secret_must_be_is_one(option: Option) -> None:
+    # The large stores take a token of GitHub's for a short-lived key; SSH does not.
     workflow = option.folder / ".github/workflows/retrain.yml"
     if not workflow.exists():
         return
-    handed = set(
-        re.findall(r"^ {6}(\w+): \$\{\{ (?:vars|secrets)\.\1 \}\}$", workflow.read_text(), re.M)
-    )
+    text = workflow.read_text(encoding="utf-8")
+    kind = option.answers["dvc_remote"]
+    assert re.findall(r"secrets\.(\w+)", text) == ({"ssh": ["SSH_KEY"]}.get(kind, []))
+    assert ("id-token: write" in text) == (kind in ("s3", "gs", "azure"))
+
+
+def test_the_workflow_hands_on_what_the_remote_asks_for(option: Option) -> None:
+    if option.answers["retraining"] == "cron":
+        return
+    folder = option.folder / ".github/workflows"
+    text = "".join((folder / f"{name}.yml").read_text() for name in ("retrain", "drift"))
+    handed = set(re.findall(r"^ {6}(\w+): \$\{\{ (?:vars|secrets)\.\1 \}\}$", text, re.M))
     makefile = (option.folder / "Makefile").read_text(encoding="utf-8")
     assert handed == set(re.findall(r'test -n "\$\$(\w+)"', makefile))
     assert len(handed) >= 2
+    assert handed <= set(re.findall(r"`(\w+)`", (option.folder / "docs/schedules.md").read_text()))
 
 
 def test_the_locks_agree_with_each_other(option: Option) -> None:

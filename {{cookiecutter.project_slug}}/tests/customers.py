@@ -58,6 +58,11 @@ PARAMS: dict[str, Any] = {
         "min_gain": 0.0,
         "guard_metric": "roc_auc",
         "max_guard_loss": 0.01,
+        "confidence": 0.95,
+        "max_calibration_loss": 0.05,
+        "max_segment_loss": 0.2,
+        "segment_rows": 50,
+        "max_slowdown": 3.0,
     },
     "serving": {
         "max_body_bytes": 100000,
@@ -68,7 +73,17 @@ PARAMS: dict[str, Any] = {
         "log_max_bytes": 1000000,
         "on_log_failure": "fail_closed",
     },
-    "monitoring": {"window_days": 30, "min_rows": 100, "sample_rows": 500, "drift_share": 0.5},
+    "monitoring": {
+        "window_days": 30,
+        "min_rows": 100,
+        "sample_rows": 500,
+        "drift_share": 0.5,
+        "false_alarms": 0.01,
+        "min_distance": 0.1,
+        "min_share": 0.02,
+        "max_repeated": 0.05,
+        "max_loss": 0.05,
+    },
     "retrain": {"arrive": "next", "only_when_needed": True, "commit": False, "push": False},
 }
 

@@ -32,8 +32,9 @@ def inside(folder: Path) -> Iterator[Path]:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setattr(paths, "VAR", folder / "var")
-        for name in ("bundles", "predictions", "feedback", "monitoring"):
+        for name in ("bundles", "predictions", "feedback", "monitoring", "verdicts"):
             patch.setattr(paths, name.upper(), folder / "var" / name)
+        patch.setattr(paths, "LOGS", folder / "var/log")
         for name in ("history", "journal"):
             patch.setattr(paths, name.upper(), folder / "var" / f"{name}.jsonl")
         yield folder

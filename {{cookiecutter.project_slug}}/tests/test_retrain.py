@@ -7,6 +7,8 @@ import pytest
 
 from {{ cookiecutter.__package }} import arrive, files, paths, retrain
 from {{ cookiecutter.__package }}.cli import Busy, Refusal
+from {{ cookiecutter.__package }}.serving.champion import POINTER
+from {{ cookiecutter.__package }}.serving.runs import RETRAINED, Run, last
 
 from . import customers, project
 from .monitoring import traffic
@@ -64,6 +66,11 @@ def journal() -> dict[str, Any]:
     return files.read_lines(paths.JOURNAL)[-1]
 
 
+def ended_well() -> Run | None:
+    """What the service tells of the last run."""
+    return last(paths.MONITORING, RETRAINED)
+
+
 def test_without_news_nothing_is_done(
     released: Path, calls: Calls, settings: dict[str, Any]
 ) -> None:
@@ -74,6 +81,7 @@ def test_without_news_nothing_is_done(
     assert journal()["outcome"] == "nothing_to_do"
     assert journal()["monitoring"]["status"] == "insufficient_data"
     assert journal()["started"] <= journal()["ended"]
+    assert ended_well() == Run(journal()["ended"], "nothing_to_do")
 
 
 def test_a_new_partition_is_taken_in_and_a_better_model_promoted(
@@ -106,6 +114,31 @@ def test_a_model_that_is_no_better_is_refused(
     assert journal()["decision"]["rule"] == "min_gain"
 
 
+def test_a_proposal_is_recorded_and_releases_nothing(
+    released: Path, calls: Calls, settings: dict[str, Any], author: None
+) -> None:
+    settings |= {"model": BETTER, "retrain__commit": True, "retrain__push": True}
+    pointer = (paths.BUNDLES / POINTER).read_bytes()
+    history = files.read_lines(paths.HISTORY)
+    entry = retrain.retrain(propose=True)
+    assert (entry["outcome"], entry["reasons"]) == ("proposed", ["new data: 2024-05"])
+    assert calls.index(("repro",)) < calls.index(("push", "--quiet"))
+    command = ["git", "log", "-1", "--format=%s"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == "Retrain: new data: 2024-05\n"
+    assert (paths.BUNDLES / POINTER).read_bytes() == pointer
+    assert files.read_lines(paths.HISTORY) == history
+
+
+def test_a_proposal_without_news_has_nothing_to_propose(
+    evaluated: Path, calls: Calls, settings: dict[str, Any]
+) -> None:
+    # a runner has no history: the model there was never judged, and is not new for that
+    settings["retrain__arrive"] = "none"
+    assert retrain.retrain(propose=True)["outcome"] == "nothing_to_do"
+    assert ("repro",) not in calls
+
+
 def test_drift_without_anything_new_is_seen_and_changes_nothing(
     released: Path, calls: Calls, settings: dict[str, Any]
 ) -> None:
@@ -129,6 +162,7 @@ def test_drift_and_new_data_are_both_named_and_a_step_that_fails_is_in_the_journ
     assert new == "new data: 2024-05"
     assert drift.startswith("drift: ")
     assert (journal()["outcome"], journal()["error"]) == ("failed", "`dvc repro` failed")
+    assert ended_well() is None
 
 
 def test_what_an_interrupted_run_has_taken_in_is_still_a_reason(

@@ -11,6 +11,7 @@ from .cli import Refusal
 
 T = TypeVar("T")
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Group(msgspec.Struct, forbid_unknown_fields=True):
@@ -140,13 +141,21 @@ class Evaluate(Group):
 
 
 class Gate(Group):
-    """The rules of promotion; see conf/gate/. `rules` are functions of the project's own."""
+    """The rules of promotion; see conf/gate/. None turns one off.
+
+    `rules` are functions of the project's own.
+    """
 
     metric: str
     min_skill: float
     min_gain: float
     guard_metric: str
-    max_guard_loss: float
+    max_guard_loss: float | None
+    confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
+    max_calibration_loss: NotNegative | None = None
+    max_segment_loss: NotNegative | None = None
+    segment_rows: Positive = 200
+    max_slowdown: Annotated[float, msgspec.Meta(ge=1)] | None = None
     rules: list[str] = []
 
 
@@ -166,12 +175,17 @@ class Serving(Group):
 
 
 class Monitoring(Group):
-    """When logged traffic counts as drift."""
+    """When logged traffic counts as drift, and its labels as a worse model."""
 
     window_days: float
     min_rows: Positive
     sample_rows: Positive
     drift_share: float
+    false_alarms: Annotated[float, msgspec.Meta(gt=0, lt=0.5)]
+    min_distance: float
+    min_share: float
+    max_repeated: float
+    max_loss: float
 
 
 class Retrain(Group):

@@ -26,8 +26,10 @@ BUNDLES = VAR / "bundles"
 PREDICTIONS = VAR / "predictions"
 FEEDBACK = VAR / "feedback"
 MONITORING = VAR / "monitoring"
+VERDICTS = VAR / "verdicts"
 HISTORY = VAR / "history.jsonl"
 JOURNAL = VAR / "journal.jsonl"
+LOGS = VAR / "log"
 
 
 def tracking_uri() -> str:

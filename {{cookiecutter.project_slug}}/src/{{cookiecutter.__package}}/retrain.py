@@ -18,28 +18,34 @@ from .pipeline.compose import CONF, noted
 from .registry import history, lineage
 from .registry.release import release
 from .serving.champion import read_pointer
+from .serving.runs import RETRAINED, Run
 
 RECORDED = ("conf/arrived.yaml", "params.json", "schema.json", "dvc.lock")
 
 
-def retrain(force: bool = False) -> dict[str, Any]:
+def retrain(force: bool = False, propose: bool = False) -> dict[str, Any]:
     """Run once and return the journal entry, which is appended whatever happens.
 
-    `outcome` is one of nothing_to_do, promoted, refused, failed.
+    `outcome` is one of nothing_to_do, promoted, refused, proposed, failed. With `propose`
+    nothing is released: what has been learned is recorded for somebody to look at.
     """
     with locks.exclusive("retrain"):
         entry: dict[str, Any] = {"started": history.now(), "outcome": "failed", "reasons": []}
         try:
-            _run(entry, force)
+            _run(entry, force, propose)
         except BaseException as error:
             entry["error"] = str(error) or type(error).__name__
             raise
         finally:
-            files.append_line(paths.JOURNAL, {**entry, "ended": history.now()})
+            entry["ended"] = history.now()
+            files.append_line(paths.JOURNAL, entry)
+        # The service, which tells how long ago that was, does not see the journal.
+        done = Run(entry["ended"], entry["outcome"])
+        files.write_json(paths.MONITORING / RETRAINED, msgspec.to_builtins(done))
         return entry
 
 
-def _run(entry: dict[str, Any], force: bool) -> None:
+def _run(entry: dict[str, Any], force: bool, propose: bool) -> None:
     if noted(CONF):
         raise Refusal("conf/overrides.yaml holds an experiment; `make exp` alone removes it")
     dvc("repro", "compose")
@@ -54,7 +60,7 @@ def _run(entry: dict[str, Any], force: bool) -> None:
         reasons.append(f"new data: {', '.join(entry['new_partitions'])}")
     elif behind:
         reasons.append("data, configuration or code have changed since the last run")
-    elif not history.judged(lineage.read().fingerprint):
+    elif not propose and not history.judged(lineage.read().fingerprint):
         reasons.append("the evaluated model has not been judged yet")
     if force:
         reasons.append("asked for by hand")
@@ -73,6 +79,9 @@ def _run(entry: dict[str, Any], force: bool) -> None:
     print(f"retraining: {'; '.join(reasons)}")
     dvc("repro")
     _record(entry, settings)
+    if propose:
+        entry["outcome"] = "proposed"
+        return
     entry["outcome"] = "promoted" if release() else "refused"
     entry["decision"] = files.read_lines(paths.HISTORY)[-1]
 
@@ -99,7 +108,7 @@ def _record(entry: dict[str, Any], settings: config.Retrain) -> None:
 
 def main() -> None:
     """Exit code 0 also when the gate refuses: that is an answer, not a failure."""
-    entry = retrain(force="--force" in sys.argv[1:])
+    entry = retrain("--force" in sys.argv[1:], "--propose" in sys.argv[1:])
     print(f"outcome: {entry['outcome']}; the journal is {paths.JOURNAL}")
 
 

@@ -1,6 +1,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -48,24 +49,57 @@ def test_traffic_that_has_moved_is_drift_and_its_columns_are_named(drifted: drif
     assert drifted.status == "drift"
     assert {INCOME, "age", "visits.monthly", "from"} <= set(drifted.drift)
     assert PLAN not in drifted.drift
-    assert "of the columns have drifted, most of all" in drifted.reason
+    assert "of the columns, by importance, have drifted, most of all age (0." in drifted.reason
 
 
-def test_the_column_that_moved_most_is_named_first(drifted: drift.Summary) -> None:
-    named = [name for name in drifted.drift if name in ("age", "visits.monthly")]
-    assert named == ["visits.monthly", "age"]
+def test_broken_columns_are_told_before_those_that_only_moved(drifted: drift.Summary) -> None:
+    assert set(drifted.broken) == {INCOME, "visits.monthly", "from", "region"}
+    assert drifted.broken["visits.monthly"].startswith("100% of rows lie far outside")
+    assert drifted.reason.startswith(f"{next(iter(drifted.broken))} looks broken: 100% of rows ")
+    assert list(drifted.drift)[:4] == list(drifted.broken)
 
 
-def test_the_report_shows_the_columns_that_drifted(drifted: drift.Summary) -> None:
+def test_the_report_shows_all_columns(drifted: drift.Summary) -> None:
     report = paths.MONITORING / drifted.report
     page = report.read_text(encoding="utf-8")
     assert "<html" in page
     found = files.read_json(report.with_suffix(".json"))["metrics"]
-    values = {m["config"]["column"]: m["value"] for m in found if "column" in m["config"]}
-    assert set(values) == {*customers.PARAMS["data"]["columns"], "prediction"}
-    for name, distance in drifted.drift.items():
-        assert name in page or name == INCOME  # escaped there
-        assert values[name] == pytest.approx(distance)
+    shown = {m["config"]["column"] for m in found if "column" in m["config"]}
+    assert shown == {*customers.PARAMS["data"]["columns"], "prediction"}
+    assert all(name in page or name == INCOME for name in drifted.drift)  # escaped there
+
+
+def test_one_broken_column_among_many_is_an_alarm(released: Path) -> None:
+    traffic.answered("2024-05", lambda row: row | {"from": row["from"].upper()})
+    project.write_params(monitoring__drift_share=1.0)
+    summary = watch()
+    assert summary.status == "drift"
+    assert list(summary.broken) == ["from"]
+    assert summary.reason.startswith("from looks broken: 100% of rows hold values never seen, ")
+
+
+def test_doubled_rows_are_an_alarm_unless_they_are_usual(released: Path) -> None:
+    traffic.answered("2024-05")
+    traffic.answered("2024-05")
+    summary = watch()
+    assert (summary.status, summary.repeated) == ("drift", 0.5)
+    assert summary.reason == "50% of the rows are doubled: asked for before, with the same key"
+    project.write_params(monitoring__max_repeated=1.0)
+    assert watch().status == "ok"
+
+
+def test_a_report_that_cannot_be_drawn_does_not_cost_the_status(
+    released: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "evidently.presets", SimpleNamespace(DataDriftPreset=fails))
+    traffic.answered("2024-05")
+    summary = watch()
+    assert (summary.status, summary.report) == ("ok", "")
+    assert "no report on the traffic, Evidently says: it is out of order" in capsys.readouterr().out
+
+
+def fails(**_: object) -> None:
+    raise ValueError("it is out of order")
 
 
 def test_a_prediction_that_has_drifted_is_enough(released: Path) -> None:
@@ -110,6 +144,47 @@ def test_performance_is_that_of_the_labels_that_have_arrived(released: Path) -> 
     }
     # These are the rows of the holdout, so release and service must agree on them.
     assert summary.performance == pytest.approx(summary.reference_performance)
+
+
+@pytest.mark.parametrize("rows", [customers.ROWS, 0])
+def test_labels_that_turn_out_otherwise_are_degradation(
+    rows: int, released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if rows:
+        traffic.answered("2024-04")
+    wrong = customers.frame("2024-04").assign(churned=lambda frame: 1 - frame["churned"])
+    customers.write(wrong, paths.RAW / "2024-04.parquet")
+    monkeypatch.setattr(drift, "draw", lambda *_: "")
+    summary = watch()
+    if not rows:
+        assert (summary.status, summary.intervals) == ("insufficient_data", [])
+        return
+    assert (summary.status, drift.CODES[summary.status]) == ("degraded", 11)
+    assert summary.reason.startswith("log_loss of churned is 0.")
+    assert "as if the classes of churned were swapped" in summary.reason
+    assert [one.metric for one in summary.intervals] == ["log_loss", "roc_auc"]
+    assert all(one.worse for one in summary.intervals)
+
+
+def test_labels_as_at_release_are_no_degradation(
+    released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traffic.answered("2024-04")
+    monkeypatch.setattr(drift, "draw", lambda *_: "")
+    summary = watch()
+    assert summary.status == "ok"
+    for one in summary.intervals:
+        assert one.low < one.reference < one.high
+        assert one.value == pytest.approx(summary.performance[one.metric])
+
+
+def test_a_column_gone_missing_weighs_more_than_wrong_answers(released: Path) -> None:
+    traffic.answered("2024-04", lambda row: row | {PLAN: None})
+    wrong = customers.frame("2024-04").assign(churned=lambda frame: 1 - frame["churned"])
+    customers.write(wrong, paths.RAW / "2024-04.parquet")
+    summary = watch()
+    assert any(one.worse for one in summary.intervals)
+    assert summary.status == "schema_error"
 
 
 def test_the_summary_is_kept_beside_its_report_and_as_the_latest(released: Path) -> None:

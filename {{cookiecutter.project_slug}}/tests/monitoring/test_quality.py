@@ -14,7 +14,7 @@ from {{ cookiecutter.__package }}.serving.bundle import Manifest
 from .. import customers
 from . import traffic
 
-MONITORING = config.Monitoring(window_days=30, min_rows=20, sample_rows=500, drift_share=0.5)
+MONITORING = config.Monitoring(**customers.PARAMS["monitoring"] | {"min_rows": 20})
 Labelled = Sequence[tuple[float, Any]]
 
 

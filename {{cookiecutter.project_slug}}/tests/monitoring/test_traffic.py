@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from {{ cookiecutter.__package }} import paths
 from {{ cookiecutter.__package }}.monitoring.traffic import Traffic
 
@@ -45,11 +47,28 @@ def test_a_torn_line_in_the_middle_is_passed_over(released: Path) -> None:
 def test_a_sample_has_the_columns_under_their_own_names(released: Path) -> None:
     write(line(ROW, 0.25), line(ROW | {"annual income (€)": None, "friend's plan": None}, 0.75))
     sample = seen().sample(10, 0, "prediction").sort_values("prediction")
-    assert set(sample) == {*customers.PARAMS["data"]["columns"], "prediction"}
+    assert set(sample) == {*customers.PARAMS["data"]["columns"], "signed_up", "prediction"}
+    assert set(sample["signed_up"]) == {ROW["signed_up"]}
     for name in customers.PARAMS["data"]["columns"]:
         assert sample[name].iloc[0] == ROW[name]
     assert sample[["annual income (€)", "friend's plan"]].iloc[1].isna().all()
     assert all(sample[name].dtype == "float64" for name in customers.NUMERIC)
+
+
+def test_rows_that_are_the_same_as_an_earlier_one_are_repeated(released: Path) -> None:
+    others = [line(customers.request(number), 0.5) for number in range(2, 8)]
+    write(line(ROW, 0.1), *others)
+    assert seen().repeated() == 0
+    write(line(ROW | {"age": 99}, 0.1))  # the same customer, but another question
+    assert seen().repeated() == 0
+    write(line(ROW, 0.1, days_ago=29), line(ROW, 0.1), line(ROW, 0.1, days_ago=31))
+    assert seen().repeated() == pytest.approx(0.2)
+
+
+def test_rows_without_a_key_are_never_repeated(released: Path) -> None:
+    assert seen().repeated() == 0
+    write(*(line(ROW | {"customer_id": None}, 0.1) for _ in range(5)))
+    assert seen().repeated() == 0
 
 
 def test_a_sample_is_bounded_and_the_same_for_the_same_seed(released: Path) -> None:

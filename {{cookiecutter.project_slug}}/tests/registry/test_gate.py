@@ -1,7 +1,10 @@
+import msgspec
 import pytest
 
 from {{ cookiecutter.__package }} import config
 from {{ cookiecutter.__package }}.registry.gate import Metrics, Verdict, judge
+from {{ cookiecutter.__package }}.registry.guards import Guard
+from {{ cookiecutter.__package }}.registry.paired import Interval
 from {{ cookiecutter.__package }}.tasks import Task
 
 GATE = config.Gate(
@@ -93,3 +96,63 @@ def test_the_verdict_keeps_the_figures_it_was_made_on() -> None:
     verdict = judged(0.40, champion=champion)
     assert verdict.challenger == {"log_loss": 0.40, "roc_auc": 0.8}
     assert (verdict.champion, verdict.baseline) == (champion, BASELINE)
+
+
+OLD = {"log_loss": 0.41, "roc_auc": 0.8}
+SURE = msgspec.structs.replace(GATE, confidence=0.95)
+
+
+def sure(low: float, high: float, gate: config.Gate = SURE, *guards: Guard) -> Verdict:
+    interval = Interval(0.01, low, high, 0.95)
+    new = {"log_loss": 0.40, "roc_auc": 0.8}
+    return judge(gate, TASK, new, OLD, BASELINE, interval, guards)
+
+
+def test_a_gain_beyond_chance_is_promoted_and_says_how_sure_it_is() -> None:
+    verdict = sure(0.004, 0.016)
+    assert (verdict.promoted, verdict.rule) == (True, "min_gain")
+    assert verdict.reason.endswith("gain +0.0100 (95% interval +0.0040 to +0.0160)")
+
+
+def test_a_gain_that_may_be_chance_is_refused() -> None:
+    verdict = sure(-0.001, 0.021)
+    assert (verdict.promoted, verdict.rule) == (False, "confidence")
+    assert "gain +0.0100 (95% interval -0.0010 to +0.0210), which may be chance" in verdict.reason
+    assert verdict.reason.endswith("more than +0.0000 needed at the lower end, too")
+
+
+def test_without_confidence_the_gain_alone_decides() -> None:
+    assert sure(-0.001, 0.021, GATE).promoted
+
+
+def test_a_model_about_as_good_is_let_in_where_the_gate_allows_a_loss() -> None:
+    tolerant = msgspec.structs.replace(SURE, min_gain=-0.002)
+    assert sure(-0.001, 0.021, tolerant).promoted
+    assert sure(-0.003, 0.023, tolerant).rule == "confidence"
+
+
+def test_a_holdout_too_small_for_an_interval_proves_nothing() -> None:
+    verdict = judge(SURE, TASK, {"log_loss": 0.40, "roc_auc": 0.8}, OLD, BASELINE)
+    assert (verdict.promoted, verdict.rule) == (False, "confidence")
+    assert "the rows are too few" in verdict.reason
+
+
+def test_a_guard_refuses_what_would_have_been_promoted_and_only_that() -> None:
+    held, broken = Guard("max_slowdown", "1", "3"), Guard("max_segment_loss", "2", "1", "AA loses")
+    assert sure(0.004, 0.016, SURE, held).promoted
+    verdict = sure(0.004, 0.016, SURE, held, broken)
+    assert (verdict.promoted, verdict.rule) == (False, "max_segment_loss")
+    assert verdict.reason.endswith(", but AA loses")
+    assert [guard.rule for guard in verdict.guards] == [
+        "max_guard_loss",
+        "max_slowdown",
+        "max_segment_loss",
+    ]
+    assert sure(-0.001, 0.016, SURE, broken).rule == "confidence"
+
+
+def test_a_guard_metric_that_is_off_need_not_be_defined() -> None:
+    off = msgspec.structs.replace(GATE, max_guard_loss=None)
+    verdict = judge(off, TASK, {"log_loss": 0.1}, {"log_loss": 0.2}, {"log_loss": 0.6})
+    assert verdict.promoted
+    assert verdict.guards == ()

@@ -119,6 +119,79 @@ def test_a_worse_model_is_refused_and_tracked_but_not_registered(
     assert len(files.read_lines(paths.HISTORY)) == lines
 
 
+def test_a_promotion_is_explained_on_a_page_and_in_the_run(replaced: Path, store: Store) -> None:
+    line = last()
+    page = (paths.VAR / line["report"]).read_text(encoding="utf-8")
+    title, first, *_ = page.split("\n\n")
+    assert title == "# customers, version 2: promoted"
+    assert first == f"{line['reason']}."
+    assert "Rule `min_gain` decided" in page
+    assert "labelled rows of 2024-04." in page
+    assert "| log_loss (decides) |" in page
+    for guard in ("guard_loss", "calibration_loss", "segment_loss", "slowdown"):
+        assert f"| `max_{guard}` |" in page
+    assert "| from web |" in page
+    assert page.endswith("Requests stay as they are.\n")
+    assert line["report"].endswith(f"-{line['fingerprint'][:8]}.md")
+    kept = store.client.list_artifacts(holder(store, "champion").run_id, "verdicts")
+    assert [item.path for item in kept] == [line["report"]]
+
+
+def test_a_refusal_is_explained_once_however_often_it_is_asked_for(
+    replaced: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worse = customers.PARAMS["model"]["estimator"] | {"max_iter": 2}
+    project.write_params(model__estimator=worse)
+    project.run("train", "evaluate")
+    assert not release()
+    page = paths.VAR / last()["report"]
+    assert page.read_text(encoding="utf-8").startswith("# customers: refused\n\n")
+    before = sorted(paths.VERDICTS.iterdir())
+    assert not release()
+    assert sorted(paths.VERDICTS.iterdir()) == before
+    assert capsys.readouterr().out.count(f"the champion stays. Why: {page}") == 2
+
+
+def test_the_first_model_has_a_page_without_a_champion(released: Path) -> None:
+    page = (paths.VAR / last()["report"]).read_text(encoding="utf-8")
+    assert page.startswith("# customers, version 1: promoted\n\nfirst model, ")
+    assert "| metric | challenger | baseline |" in page
+    for absent in ("champion", "Guards", "Segments", "Requests", "interval"):
+        assert absent not in page
+
+
+def test_a_model_as_good_as_the_champion_is_refused_with_the_interval(replaced: Path) -> None:
+    # one tree less makes no difference that these rows could show
+    less = customers.MODELS["hist_gradient_boosting"] | {}
+    less["estimator"] = less["estimator"] | {"max_iter": 24}
+    project.write_params(model=less)
+    project.run("train", "evaluate")
+    assert not release()
+    assert last()["rule"] in ("confidence", "min_gain")
+    assert "(95% interval -0." in last()["reason"]
+    project.write_params(model=less, gate__min_gain=-0.02)
+    assert release()
+
+
+def test_a_challenger_that_asks_for_other_columns_is_promoted_and_callers_are_told(
+    released: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = customers.params()["data"]["columns"] | {"friend's plan": {"type": "text"}}
+    project.write_params(
+        data__columns=columns,
+        data__segments=["from"],
+        model=customers.MODELS["hist_gradient_boosting"],
+    )
+    project.run("validate", "split", "train", "evaluate")
+    capsys.readouterr()
+    assert release()
+    said = capsys.readouterr().out
+    assert "judged as first" in said
+    assert "callers must change their requests: the model takes no friend's plan any more" in said
+    page = (paths.VAR / last()["report"]).read_text(encoding="utf-8")
+    assert "- the model takes no friend's plan any more" in page
+
+
 def test_a_first_model_no_better_than_the_baseline_is_refused(
     evaluated: Path, store: Store
 ) -> None:

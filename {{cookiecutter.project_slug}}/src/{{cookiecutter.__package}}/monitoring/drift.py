@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,22 +16,36 @@ from ..cli import Refusal, run
 from ..registry.history import now
 from ..serving import bundle
 from ..serving.champion import read_pointer
+from ..serving.schema import Column
 from . import quality
 from .compact import compact
+from .comparison import Comparison, Finding, compare
+from .importance import importance
+from .performance import Performance, judge
 from .traffic import Traffic
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Status = Literal["ok", "drift", "insufficient_data", "schema_error"]
-CODES: dict[Status, int] = {"ok": 0, "drift": 10, "insufficient_data": 12, "schema_error": 13}
+Status = Literal["ok", "drift", "degraded", "insufficient_data", "schema_error"]
+CODES: dict[Status, int] = {
+    "ok": 0,
+    "drift": 10,
+    "degraded": 11,
+    "insufficient_data": 12,
+    "schema_error": 13,
+}
+PAGE = "drift.html"
+NAMED = 3  # columns in a reason
 
 
 class Summary(msgspec.Struct, frozen=True):
     """What the monitor saw.
 
-    `drift` holds Evidently's distance by drifted column, `performance` the metrics on rows whose
-    labels are known; it is empty as long as none are. `torn_lines` of the log do not parse: their
+    `drift` holds the distance by drifted column and `broken` a clause by column that looks broken,
+    what matters most first; `repeated` is the share of rows asked for before. `performance` holds
+    the metrics on rows whose labels are known and `intervals` those that the gate goes by; both
+    are empty as long as none are. `torn_lines` of the log do not parse: their
     answers were never sent. `report` and `quality_report`, empty when there is none, lie below
     var/monitoring/.
     """
@@ -42,8 +57,11 @@ class Summary(msgspec.Struct, frozen=True):
     rows: int
     torn_lines: int
     drift: dict[str, float]
+    broken: dict[str, str]
+    repeated: float
     labelled_rows: int
     performance: dict[str, float]
+    intervals: list[Performance]
     reference_performance: dict[str, float]
     report: str
     quality_report: str
@@ -61,24 +79,26 @@ def watch() -> Summary:
     compact(paths.PREDICTIONS)
     traffic = Traffic(model, monitoring.window_days)
     folder = paths.MONITORING / now().replace(":", "")
-    rows, drifted, report = traffic.count(), {}, ""
-    if rows < monitoring.min_rows:
-        status: Status = "insufficient_data"
-        reason = f"{rows} rows answered, {monitoring.min_rows} needed to speak of drift"
-    else:
-        answer = answer_name(model)
+    rows, answer, report = traffic.count(), answer_name(model), ""
+    compared, repeated, gone = None, 0.0, list[str]()
+    if rows >= monitoring.min_rows:
         current = traffic.sample(monitoring.sample_rows, seed, answer)
         reference = reference_of(model, answer)
-        if broken := incomparable(current, reference):
-            status, reason = "schema_error", "; ".join(broken)
-        else:
-            kinds = {column.name: column.vocabulary is not None for column in model.schema.asked}
-            kinds[answer] = model.manifest.task == "multiclass"
-            distances, share = compare(current, reference, kinds, folder, monitoring.drift_share)
-            drifted = {name: distance for name, (distance, over) in distances.items() if over}
-            report = f"{folder.name}/drift.html"
-            status, reason = verdict(drifted, share, monitoring.drift_share, answer)
+        kinds = {column.name: column.vocabulary is not None for column in watched(model)}
+        kinds[answer] = model.manifest.task == "multiclass"
+        numeric = {name: not kind for name, kind in kinds.items()}
+        weights, time = importance(model), model.manifest.time
+        compared = compare(reference, current, numeric, weights, time, monitoring)
+        repeated, gone = traffic.repeated(), incomparable(current, reference)
+        if not gone:
+            report = draw(current, reference, kinds, folder, monitoring.drift_share)
     labelled = traffic.labelled()
+    intervals = []
+    if len(labelled) >= monitoring.min_rows:
+        intervals = against_release(labelled, model.manifest, monitoring)
+    status, reason = verdict(
+        rows, compared, gone, repeated, intervals, model.manifest.target, answer, monitoring
+    )
     summary = Summary(
         at=now(),
         version=model.manifest.version,
@@ -86,9 +106,12 @@ def watch() -> Summary:
         reason=reason,
         rows=rows,
         torn_lines=traffic.torn,
-        drift=drifted,
+        drift={one.column: one.distance for one in compared.moved} if compared else {},
+        broken={one.column: one.fault for one in broken(compared, answer)} if compared else {},
+        repeated=repeated,
         labelled_rows=len(labelled),
         performance=performance(labelled, model),
+        intervals=intervals,
         reference_performance=model.manifest.metrics,
         report=report,
         quality_report=quality.report(labelled, model.manifest, folder, monitoring, seed),
@@ -107,6 +130,33 @@ def performance(labelled: list[tuple[float, Any]], model: bundle.Model) -> dict[
     return tasks.Task(manifest.task, manifest.classes, own).score(labels, predictions)
 
 
+def against_release(
+    labelled: Sequence[tuple[float, Any]],
+    manifest: bundle.Manifest,
+    monitoring: config.Monitoring,
+) -> list[Performance]:
+    """The metrics that the gate goes by, on labels and predictions, beside those at release.
+
+    The oldest answer comes first; of many, some evenly spaced ones count.
+    """
+    count = min(len(labelled), monitoring.sample_rows)
+    chosen = np.linspace(0, len(labelled) - 1, count).astype(int)
+    labels, predictions = (np.array(side)[chosen] for side in zip(*labelled, strict=True))
+    gate, own = config.read("gate", config.Gate), config.read("evaluate", config.Evaluate).metrics
+    task = tasks.Task(manifest.task, manifest.classes, own)
+    known = {
+        name: manifest.metrics[name]
+        for name in (gate.metric, gate.guard_metric)
+        if name in manifest.metrics
+    }
+    return judge(labels, predictions, task.score, known, task.higher_is_better, monitoring.max_loss)
+
+
+def watched(model: bundle.Model) -> list[Column]:
+    """The inputs that a request holds."""
+    return [column for column in model.schema.columns if not column.function]
+
+
 def answer_name(model: bundle.Model) -> str:
     """What the prediction is called beside the inputs."""
     names = {column.name for column in model.schema.asked}
@@ -117,79 +167,131 @@ def reference_of(model: bundle.Model, answer: str) -> "pd.DataFrame":
     """The sample of training rows kept in the bundle, with the model's own predictions."""
     path = model.folder / bundle.REFERENCE
     columns = model.schema.columns
-    inputs = [column.name for column in columns if not column.function]
+    shown = [column.name for column in watched(model)]
+    if (time := model.manifest.time) and time not in shown:
+        shown.append(time)
     found = model.predict_columns(table.columns(path, [column.name for column in columns]))
     if found.ndim == 2:
         classes = np.array([str(one) for one in model.manifest.classes or ()], dtype=object)
         found = classes[found.argmax(axis=1)]
-    return table.frame(path, inputs).assign(**{answer: found})
+    return table.frame(path, shown).assign(**{answer: found})
 
 
 def incomparable(current: "pd.DataFrame", reference: "pd.DataFrame") -> list[str]:
     """Columns that cannot be compared, one clause each; empty when all can."""
     broken = []
-    for name in reference.columns:
+    for name in current.columns.intersection(reference.columns):
         if current[name].isna().all() and not reference[name].isna().all():
             broken.append(f"{name!r} is missing in every row")
     return broken
 
 
-def compare(
+def draw(
     current: "pd.DataFrame",
     reference: "pd.DataFrame",
     kinds: dict[str, bool],
     folder: Path,
     drift_share: float,
-) -> tuple[dict[str, tuple[float, bool]], float]:
-    """Run Evidently; write drift.html and drift.json. `kinds` tells which columns are categorical.
+) -> str:
+    """Have Evidently draw drift.html, and write what it says as drift.json.
 
-    Returns by column the distance and whether it is over Evidently's threshold, the farthest
-    first, and the share of drifted columns.
+    `kinds` tells which columns are categorical. Returns the page's path below the folder's parent;
+    empty when Evidently fails: the status does not depend on it.
     """
     os.environ.setdefault("DO_NOT_TRACK", "true")
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
     # A column missing throughout on both sides has nothing to compare.
-    used = [name for name in reference.columns if not reference[name].isna().all()]
+    used = [name for name in kinds if not reference[name].isna().all()]
     definition = DataDefinition(
         numerical_columns=[name for name in used if not kinds[name]],
         categorical_columns=[name for name in used if kinds[name]],
     )
-    sides = (Dataset.from_pandas(side[used], definition) for side in (current, reference))
-    # Distances whatever the number of rows: by default small samples would give p-values.
-    preset = DataDriftPreset(
-        drift_share=drift_share, num_method="wasserstein", cat_method="jensenshannon"
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of columns that do not vary
-        snapshot = Report([preset]).run(*sides)
-    folder.mkdir(parents=True, exist_ok=True)
-    snapshot.save_html(str(folder / "drift.html"))
-    found: dict[str, Any] = json.loads(snapshot.json())
-    files.write_json(folder / "drift.json", found)
-    distances, share = {}, 0.0
-    for metric in found["metrics"]:
-        settings = metric["config"]
-        if "column" not in settings:
-            share = float(metric["value"]["share"])
-            continue
-        distance = float(metric["value"])
-        distances[settings["column"]] = (distance, distance >= float(settings["threshold"]))
-    ordered = sorted(distances.items(), key=lambda item: -item[1][0])
-    return dict(ordered), share
+    try:
+        # Distances whatever the number of rows: by default small samples would give p-values.
+        preset = DataDriftPreset(
+            drift_share=drift_share, num_method="wasserstein", cat_method="jensenshannon"
+        )
+        sides = (Dataset.from_pandas(side[used], definition) for side in (current, reference))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of columns that do not vary
+            snapshot = Report([preset]).run(*sides)
+        folder.mkdir(parents=True, exist_ok=True)
+        snapshot.save_html(str(folder / PAGE))
+        files.write_json((folder / PAGE).with_suffix(".json"), json.loads(snapshot.json()))
+    except Exception as error:
+        print(f"no report on the traffic, Evidently says: {error}")
+        return ""
+    return f"{folder.name}/{PAGE}"
 
 
 def verdict(
-    drifted: dict[str, float], share: float, limit: float, answer: str
+    rows: int,
+    compared: Comparison | None,
+    gone: list[str],
+    repeated: float,
+    intervals: list[Performance],
+    target: str,
+    answer: str,
+    monitoring: config.Monitoring,
 ) -> tuple[Status, str]:
-    """Status and reason: many columns have drifted, or the prediction itself has."""
-    named = ", ".join(f"{name} ({distance:.2f})" for name, distance in list(drifted.items())[:5])
-    if share >= limit:
-        return "drift", f"{share:.0%} of the columns have drifted, most of all {named}"
-    if answer in drifted:
-        return "drift", f"the {answer} has drifted ({drifted[answer]:.2f})"
-    return "ok", f"{share:.0%} of the columns have drifted, less than {limit:.0%}"
+    """Status and reason; of several the one that asks for more.
+
+    `compared` is None when the rows are too few, and `gone` tells which columns are missing.
+    """
+    moved = drift_of(compared, repeated, answer, monitoring) if compared else []
+    if gone:
+        return "schema_error", "; ".join(gone)
+    if worse := [one for one in intervals if one.worse]:
+        return "degraded", "; ".join([*(told(one, target) for one in worse), *moved])
+    if moved:
+        return "drift", "; ".join(moved)
+    if not compared:
+        needed = monitoring.min_rows
+        return "insufficient_data", f"{rows} rows answered, {needed} needed to speak of drift"
+    return "ok", (
+        f"{compared.share:.0%} of the columns, by importance, have drifted, "
+        f"less than {monitoring.drift_share:.0%}"
+    )
+
+
+def told(one: Performance, target: str) -> str:
+    """A clause on a metric that has become worse."""
+    found = (
+        f"{one.metric} of {target} is {one.value:.3g} ({one.low:.3g} to {one.high:.3g}), "
+        f"{one.reference:.3g} at release"
+    )
+    if one.metric == "roc_auc" and one.high < 0.5:  # no honest model is worse than chance
+        found += f", as if the classes of {target} were swapped"
+    return found
+
+
+def broken(compared: Comparison, answer: str) -> list[Finding]:
+    """The inputs that look broken; the answer that they lead to only drifts."""
+    return [one for one in compared.broken if one.column != answer]
+
+
+def drift_of(
+    compared: Comparison, repeated: float, answer: str, monitoring: config.Monitoring
+) -> list[str]:
+    """Clauses on what calls for attention; empty when nothing does."""
+    found = []
+    if repeated > monitoring.max_repeated:
+        found.append(f"{repeated:.0%} of the rows are doubled: asked for before, with the same key")
+    for one in broken(compared, answer)[:NAMED]:
+        found.append(f"{one.column} looks broken: {one.fault}")
+    if compared.share >= monitoring.drift_share:
+        others = [one for one in compared.drifted if one.column != answer][:NAMED]
+        named = ", ".join(f"{one.column} ({one.distance:.2f})" for one in others)
+        share = f"{compared.share:.0%} of the columns, by importance, have drifted"
+        found.append(f"{share}, most of all {named}" if named else share)
+    found += [
+        f"the {answer} has drifted ({one.distance:.2f})"
+        for one in compared.moved
+        if one.column == answer
+    ]
+    return found
 
 
 def main() -> int:

@@ -57,12 +57,17 @@ class Traffic:
         return int(found[0][0])
 
     def sample(self, rows: int, seed: int, answer: str) -> "pd.DataFrame":
-        """At most so many rows: the inputs as columns, and the answers under the name given."""
-        inputs = ", ".join(
-            f"{_field(column.name)}{'::DOUBLE' if column.vocabulary is None else ''} "
-            f"AS {table.quoted(column.name)}"
-            for column in self._manifest.columns
+        """At most so many rows: the inputs and the time as columns, the answers as named."""
+        manifest = self._manifest
+        types = {
+            column.name: "DOUBLE" if column.vocabulary is None else "VARCHAR"
+            for column in manifest.columns
             if not column.function
+        }
+        if manifest.time:
+            types.setdefault(manifest.time, "VARCHAR")
+        inputs = ", ".join(
+            f"{_field(name)}::{type_} AS {table.quoted(name)}" for name, type_ in types.items()
         )
         watched = WATCHED[self._manifest.task]
         with duckdb.connect() as connection:
@@ -71,6 +76,20 @@ class Traffic:
                 f"{self._where}) USING SAMPLE reservoir({rows} ROWS) REPEATABLE ({seed})",
                 self._values,
             ).df()
+
+    def repeated(self) -> float:
+        """The share of rows with a key that are the same as an earlier one in every column."""
+        if not self._logged:
+            return 0.0
+        key = _field(self._manifest.key)
+        with duckdb.connect() as connection:
+            found = connection.execute(
+                "SELECT count(*), count(DISTINCT md5(row::VARCHAR)) "
+                f"{self._where} AND {key} IS NOT NULL",
+                self._values,
+            ).fetchall()
+        rows, distinct = found[0]
+        return float(1 - distinct / rows) if rows else 0.0
 
     def labelled(self) -> list[tuple[float, Any]]:
         """Label and prediction of each answered row whose label is known by now.

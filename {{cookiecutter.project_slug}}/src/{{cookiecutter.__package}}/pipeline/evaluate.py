@@ -12,6 +12,11 @@ from ..cli import Refusal, run
 from ..tasks.regression import half_width
 
 
+def named_values(values: Sequence[str | None]) -> NDArray[Any]:
+    """The values of a segment column as the reports call them."""
+    return np.array(["(missing)" if value is None else str(value) for value in values])
+
+
 def segment_scores(
     values: Sequence[str | None],
     labels: NDArray[Any],
@@ -22,7 +27,7 @@ def segment_scores(
 
     Where there is one number a row, also the mean of the labels and of the predictions.
     """
-    named = np.array(["(missing)" if value is None else str(value) for value in values])
+    named = named_values(values)
     found, counts = np.unique(named, return_counts=True)
     rows: list[dict[str, float | str]] = []
     for value, count in sorted(zip(found, counts, strict=True), key=lambda pair: -pair[1]):

@@ -24,15 +24,22 @@ def sides(partitions: list[str], split: config.Split) -> tuple[list[str], list[s
 
 
 def labelled(
-    data: config.Table, split: config.Split, partitions: Sequence[Path], holdout: bool
+    data: config.Table,
+    split: config.Split,
+    partitions: Sequence[Path],
+    holdout: bool,
+    also: Sequence[str] = (),
 ) -> str:
     """SQL for the labelled rows that one side takes of some partitions' files.
+
+    They have key, time, target, the columns of a request, and `also` others of the files.
 
     With `holdout_share` a row's side depends on its key, or its group, and on the rows of its own
     partition only: a row that judges once never trains a later model.
     """
     roles = data.roles
-    named = [table.quoted(one) for one in (roles.key, roles.time) if one and one not in data.asked]
+    every = dict.fromkeys((roles.key, roles.time, *also))
+    named = [table.quoted(one) for one in every if one and one not in data.asked]
     code = table.as_code(table.quoted(roles.target), data.classes)
     target = f"{code}::{'TINYINT' if data.classes else 'DOUBLE'} AS {table.quoted(roles.target)}"
     chosen = f"SELECT {', '.join([*named, table.canonical(data.asked), target])} FROM read_parquet"

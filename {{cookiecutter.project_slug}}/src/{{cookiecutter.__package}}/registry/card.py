@@ -1,6 +1,7 @@
 """The model card: what a release is, what it is worth, where it fails and how to make it again."""
 
 import csv
+from collections.abc import Sequence
 from typing import Any
 
 from .. import config, files, paths
@@ -27,7 +28,7 @@ def render(
     with (paths.PLOTS / "calibration.csv").open(newline="", encoding="utf-8") as file:
         calibration = [row for row in csv.DictReader(file) if row["series"] == "model"]
     rows = [
-        (metric, *("-" if x is None else _number(x) for x in (value, baseline.get(metric))))
+        (metric, *("-" if x is None else number(x) for x in (value, baseline.get(metric))))
         for metric, value in metrics["model"].items()
     ]
     parts = [
@@ -41,11 +42,11 @@ def render(
         "## What it is worth",
         f"{metrics['rows']:,} labelled rows of {span(manifest.judged_on)}, never seen in training."
         f" {_labels(metrics, manifest)}",
-        _table(("metric", "model", "baseline"), rows),
+        table(("metric", "model", "baseline"), rows),
         f"Gate: {verdict.reason} (rule `{verdict.rule}`).",
         "### Calibration",
         CALIBRATION[data.task].format(target=data.roles.target, last=(data.classes or [""])[-1]),
-        _table(
+        table(
             ("predicted", "observed"),
             [
                 tuple(_figure(name, row[name], data.task) for name in ("predicted", "observed"))
@@ -65,7 +66,7 @@ def render(
     return "\n\n".join(parts) + "\n"
 
 
-def span(partitions: list[str]) -> str:
+def span(partitions: Sequence[str]) -> str:
     """The first and the last of some partitions."""
     return partitions[0] if len(partitions) == 1 else f"{partitions[0]} to {partitions[-1]}"
 
@@ -84,7 +85,7 @@ def _labels(metrics: dict[str, Any], manifest: Manifest) -> str:
         if manifest.half_width is None:
             return f"{mean} The rows are too few for an interval."
         share = config.read("evaluate", config.Evaluate).interval
-        reach = f"within {_number(manifest.half_width)} of the answer"
+        reach = f"within {number(manifest.half_width)} of the answer"
         return f"{mean} {share:.0%} of the true values lie {reach}."
     shares = ", ".join(f"{name}: {share:.1%}" for name, share in metrics["rates"].items())
     return f"Labels: {shares}. The baseline always answers the training rates."
@@ -92,7 +93,7 @@ def _labels(metrics: dict[str, Any], manifest: Manifest) -> str:
 
 def _segment(segment: str, rows: list[dict[str, str]], task: str) -> str:
     names = [name for name in rows[0] if name not in ("segment", "value")]
-    return _table(
+    return table(
         (segment, *(name.replace("_", " ") for name in names)),
         [
             (row["value"], *(_figure(name, row[name], task) for name in names))
@@ -109,14 +110,15 @@ def _figure(name: str, value: str, task: str) -> str:
         return f"{int(value):,}"
     if name in ("predicted", "observed", "mean_label", "mean_prediction") and task != "regression":
         return f"{float(value):.1%}"
-    return _number(float(value))
+    return number(float(value))
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Four decimals, or as many digits as a large number needs."""
     return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
-def _table(header: tuple[str, ...], rows: list[Any]) -> str:
+def table(header: tuple[str, ...], rows: list[Any]) -> str:
+    """A Markdown table, its first column to the left."""
     rule = ("---",) + ("---:",) * (len(header) - 1)
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows))

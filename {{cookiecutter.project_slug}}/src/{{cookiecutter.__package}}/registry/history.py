@@ -18,13 +18,19 @@ def record(event: str, version: int | None, fingerprint: str, reason: str, **mor
 
     A refusal that repeats the last line is not written again: `release` is idempotent.
     """
+    if event == "refused" and repeated(event, fingerprint, reason):
+        return
     line = {"event": event, "version": version, "fingerprint": fingerprint, "reason": reason}
     line |= more
-    last = (files.read_lines(paths.HISTORY) or [{}])[-1]
-    if event == "refused" and {name: last.get(name) for name in line} == line:
-        return
     by = os.environ.get("USER") or os.environ.get("USERNAME") or "unknown"
     files.append_line(paths.HISTORY, {"at": now(), "by": by, **line})
+
+
+def repeated(event: str, fingerprint: str, reason: str) -> dict[str, Any] | None:
+    """The last line, if it says this already."""
+    line = (files.read_lines(paths.HISTORY) or [{}])[-1]
+    same = {"event": event, "fingerprint": fingerprint, "reason": reason}.items() <= line.items()
+    return line if same else None
 
 
 def judged(fingerprint: str) -> bool:
@@ -39,7 +45,8 @@ def main() -> None:
         print("no model has been released yet: run `make release`")
     for line in lines:
         version = f"v{line['version']}" if line["version"] else line["fingerprint"][:8]
-        print(f"{line['at']}  {line['event']:<11}  {version:<8}  {line['reason']}")
+        report = f" ({line['report']})" if line.get("report") else ""
+        print(f"{line['at']}  {line['event']:<11}  {version:<8}  {line['reason']}{report}")
 
 
 if __name__ == "__main__":

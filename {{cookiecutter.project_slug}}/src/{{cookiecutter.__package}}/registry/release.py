@@ -15,11 +15,14 @@ import numpy as np
 from .. import config, files, locks, paths, table, tasks
 from ..cli import Refusal, run
 from ..dvc import stale
-from ..pipeline.split import labelled
+from ..pipeline.evaluate import named_values
+from ..pipeline.split import labelled, with_functions
 from ..serving import bundle
-from . import card, deploy, history, lineage, tracking
+from . import card, deploy, guards, history, lineage, tracking
+from . import verdict as verdicts
 from .build import build, held_out, partitions
-from .gate import Verdict, judge
+from .gate import Metrics, Verdict, judge
+from .paired import Pair
 from .store import BUNDLE, CHAMPION, Store, Version
 
 REFUSED = 3  # exit code of a release that the gate has refused
@@ -76,8 +79,10 @@ def _decide(
     print(f"gate: {verdict.reason}")
     run_id = tracking.track(store, made)
     if not verdict.promoted:
-        history.record("refused", None, made.fingerprint, verdict.reason, rule=verdict.rule)
-        print(f"refused by rule {verdict.rule}; the champion stays")
+        if not (line := history.repeated("refused", made.fingerprint, verdict.reason)):
+            line = {"rule": verdict.rule, "report": _report(store.name, made, verdict, run_id)}
+            history.record("refused", None, made.fingerprint, verdict.reason, **line)
+        print(f"refused by rule {verdict.rule}; the champion stays. Why: {_found(line)}")
         return False
     if known is None:
         source = tracking.log_model(pipeline, data, run_id)
@@ -91,16 +96,29 @@ def _decide(
     tracking.log_folder(folder, run_id, BUNDLE)
     store.crown(known, champion)
     deploy.point(store, known)
-    history.record(
-        "promoted",
-        known.number,
-        made.fingerprint,
-        verdict.reason,
-        rule=verdict.rule,
-        previous=champion.number if champion else None,
-    )
+    for change in verdict.changes:
+        print(f"callers must change their requests: the model {change}")
+    line = {
+        "rule": verdict.rule,
+        "previous": champion.number if champion else None,
+        "report": _report(f"{store.name}, version {known.number}", made, verdict, run_id),
+    }
+    history.record("promoted", known.number, made.fingerprint, verdict.reason, **line)
     print(f"version {known.number} is champion; its card is {folder / bundle.CARD}")
+    print(f"why: {_found(line)}")
     return True
+
+
+def _report(name: str, made: lineage.Lineage, verdict: Verdict, run_id: str) -> str:
+    """Write the page on a verdict and log it to the run; its path below `var/`."""
+    gate = config.read("gate", config.Gate)
+    path = verdicts.write(name, made.fingerprint, gate, verdict, history.now())
+    tracking.log_file(path, run_id, path.parent.name)
+    return path.relative_to(paths.VAR).as_posix()
+
+
+def _found(line: dict[str, Any]) -> Path:
+    return paths.VAR / str(line.get("report", paths.HISTORY.name))
 
 
 def compare(
@@ -117,7 +135,7 @@ def compare(
     evaluate = config.read("evaluate", config.Evaluate)
     task = tasks.of(data, evaluate)
     split = config.read("split", config.Split)
-    old = readable(store, champion) if champion else None
+    serving = old = readable(store, champion) if champion else None
     if old and (other := another_table(old, data)):
         print(f"{other}: judged as first")
         old = None
@@ -132,13 +150,56 @@ def compare(
     rows = holdout_rows(data, split, fair)
     labels = np.array(rows[data.roles.target])
     known = np.array(table.columns(paths.TRAIN, [data.roles.target])[data.roles.target])
-    scored = task.score(labels, bundle.Model(challenger).predict_columns(rows))
     baseline = task.score(labels, task.baseline(known, len(labels)))
-    theirs = task.score(labels, old.predict_columns(rows)) if old else None
-    if old and old.manifest.model_md5 == made.model_md5:
-        reason = "the champion's own model with other settings"
-        return Verdict(True, "same_model", reason, scored, theirs, baseline)
-    return judge(config.read("gate", config.Gate), task, scored, theirs, baseline)
+    new = bundle.Model(challenger)
+    asked = {name: rows[name] for name in data.asked}
+    told = new.predict_columns(asked)
+    if old is None:
+        scored = task.score(labels, told)
+        verdict = judge(config.read("gate", config.Gate), task, scored, None, baseline)
+    else:
+        groups = named_values(rows[data.roles.group]) if data.roles.group else None
+        pair = Pair(labels, told, old.predict_columns(asked), groups)
+        if old.manifest.model_md5 == made.model_md5:
+            reason = "the champion's own model with other settings"
+            ours, theirs = (task.score(labels, answers) for answers in (told, pair.champion))
+            verdict = Verdict(True, "same_model", reason, ours, theirs, baseline)
+        else:
+            verdict = _against(old, new, task, data, pair, rows, baseline)
+    changes = list(serving.schema.changes(new.schema)) if serving else []
+    return msgspec.structs.replace(verdict, rows=len(labels), partitions=fair, changes=changes)
+
+
+def _against(
+    old: bundle.Model,
+    new: bundle.Model,
+    task: tasks.Task,
+    data: config.Data,
+    pair: Pair,
+    rows: dict[str, list[Any]],
+    baseline: Metrics,
+) -> Verdict:
+    """The verdict on a challenger that there is a champion to compare with."""
+    gate, seed = config.read("gate", config.Gate), config.read("seed", int)
+    bins = config.read("evaluate", config.Evaluate).calibration_bins
+    segments = {name: rows[name] for name in data.segments}
+    by_segment = guards.by_segment(gate, task, pair, segments, seed)
+    measured = [
+        guards.calibration(gate, task, pair, bins, seed),
+        guards.segments(gate, by_segment),
+        guards.slowdown(gate, new, old, rows),
+    ]
+    gain = guards.gain_of(task, gate.metric)
+    verdict = judge(
+        gate,
+        task,
+        task.score(pair.labels, pair.challenger),
+        task.score(pair.labels, pair.champion),
+        baseline,
+        pair.interval(gain, gate.confidence, seed) if gate.confidence else None,
+        [guard for guard in measured if guard],
+    )
+    return msgspec.structs.replace(verdict, segments=by_segment)
 
 
 def readable(store: Store, champion: Version) -> bundle.Model | None:
@@ -159,11 +220,19 @@ def another_table(old: bundle.Model, data: config.Data) -> str:
 
 
 def holdout_rows(data: config.Data, split: config.Split, names: list[str]) -> dict[str, list[Any]]:
-    """Columns of a request and target of the labelled rows that judge, of some partitions."""
+    """Columns of the labelled rows that judge, of some partitions.
+
+    They are those of a request, the segments, the target and the group.
+    """
     files_ = [paths.RAW / f"{name}.parquet" for name in names]
-    wanted = [*data.asked, data.roles.target]
-    query = f"SELECT {table.quoted(*wanted)} FROM ({labelled(data, split, files_, holdout=True)})"
-    return table.by_name(wanted, table.rows(query))
+    also = [data.roles.group] if data.roles.group else []
+    wanted = list(dict.fromkeys([*data.asked, *data.segments, data.roles.target, *also]))
+    query = labelled(data, split, files_, holdout=True, also=also)
+    made = {name: data.columns[name] for name in data.segments if data.columns[name].function}
+    if made:
+        query = with_functions(data, query)
+    query = f"SELECT {table.quoted(*wanted)} FROM ({query})"
+    return table.by_name(wanted, table.rows(query, functions=data.columns if made else None))
 
 
 def main() -> int:

@@ -110,6 +110,14 @@ def _boosting(pipeline: "Pipeline") -> list[ModuleType]:
     return [import_module(library)] if library in ("lightgbm", "xgboost") else []
 
 
+def log_file(path: Path, run_id: str, folder: str) -> None:
+    """Log a file as an artifact of a run, in a folder of it."""
+    import mlflow
+
+    with mlflow.start_run(run_id=run_id):
+        mlflow.log_artifact(str(path), folder)
+
+
 def log_folder(folder: Path, run_id: str, name: str) -> None:
     """Log a folder's files as artifacts of a run."""
     import mlflow

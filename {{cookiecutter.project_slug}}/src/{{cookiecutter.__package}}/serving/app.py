@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse
 
 from ..config import Serving
-from . import metrics, openapi
+from . import metrics, openapi, runs
 from .errors import STATUS
 from .feedback import take
 from .front import Front, read_body, refusal
@@ -102,13 +102,14 @@ def create_app(var: Path, limits: Serving, key: str = "") -> Front:
 
     @app.get("/model")
     async def model() -> Response:
-        """Which model answers: version, run, training data, metrics, columns and since when."""
+        """Which model answers, since when, made of what; when the last retraining ended well."""
         model = service.model()
         manifest = model.manifest
         facts = {name: getattr(manifest, name) for name in FACTS} | {
             "columns": model.schema.asked,
             "example": manifest.smoke.row,
             "since": service.champion.since,
+            "retrained": runs.last(var / "monitoring", runs.RETRAINED),
             "trouble": service.champion.trouble or None,
         }
         return json(msgspec.json.encode(facts))
@@ -135,6 +136,7 @@ def create_app(var: Path, limits: Serving, key: str = "") -> Front:
     @app.get("/metrics", response_class=PlainTextResponse)
     async def figures() -> Response:
         """The figures of all workers for Prometheus."""
+        runs.tell(var / "monitoring")
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     async def refuse(request: Request, error: Exception) -> Response:

@@ -37,6 +37,16 @@ CREATED = Gauge(
     "When the model in service was made",
     multiprocess_mode="livemin",
 )
+RETRAINED = Gauge(
+    "retrain_last_success_timestamp_seconds",
+    "When a retraining run last ended well, whatever its outcome; 0 is never",
+    multiprocess_mode="livemax",
+)
+MONITORED = Gauge(
+    "monitor_last_success_timestamp_seconds",
+    "When the monitor last looked at the traffic; 0 is never",
+    multiprocess_mode="livemax",
+)
 SWAPS = Counter("model_swaps", "Models taken into service")
 SWAP_FAILURES = Counter("model_swap_failures", "Bundles refused")
 LOG_FAILURES = Counter("prediction_log_failures", "Writes the prediction log did not take")

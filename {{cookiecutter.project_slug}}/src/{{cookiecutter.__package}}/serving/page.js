@@ -138,7 +138,7 @@ async function look() {
 }
 
 function showModel() {
-  const held = model.held_out;
+  const { held_out: held, retrained } = model;
   const partitions = (names) => {
     return names.length < 3 ? names.join(", ") : `${names[0]} … ${names.at(-1)} (${names.length})`;
   };
@@ -147,6 +147,7 @@ function showModel() {
     ["In service since", moment(model.since)],
     ["Made", moment(model.created)],
     ["Trained on", partitions(model.trained_on)],
+    ["Last retraining run", retrained ? element("span", {}, moment(retrained.at), `, ${retrained.outcome.replaceAll("_", " ")}`) : "none yet"],
     ["Judged on", held ? `${percent(held.share)} of their ${held.group ?? "row"}s` : partitions(model.judged_on)],
   ];
   document.title = `${model.name} · predictions`;

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -142,21 +142,24 @@ class Schema:
 
     def broken_by(self, other: "Schema") -> str:
         """Why requests made for this schema would not fit another one; empty when they would."""
+        return next(self.changes(other), "")
+
+    def changes(self, other: "Schema") -> Iterator[str]:
+        """All that another schema does with requests that this one does not."""
         old = {column.name: column for column in self.asked}
         new = {column.name: column for column in other.asked}
         if lost := sorted(set(old) - set(new)):
-            return f"takes no {', '.join(lost)} any more"
+            yield f"takes no {', '.join(lost)} any more"
         if self.roles != other.roles:
             new_roles, old_roles = (" and ".join(filter(None, x.roles)) for x in (other, self))
-            return f"takes {new_roles} in place of {old_roles}"
+            yield f"takes {new_roles} in place of {old_roles}"
         for name, column in new.items():
             if name not in old:
-                return f"needs {name}"
-            if (column.vocabulary is None) != (old[name].vocabulary is None):
-                return f"takes {name} as another type"
-            if column.required and not old[name].required:
-                return f"does not allow {name} to be missing any more"
-        return ""
+                yield f"needs {name}"
+            elif (column.vocabulary is None) != (old[name].vocabulary is None):
+                yield f"takes {name} as another type"
+            elif column.required and not old[name].required:
+                yield f"does not allow {name} to be missing any more"
 
     def encode_row(self, row: Any) -> tuple[list[Any], list[str]]:
         """A decoded row as `Predictor.one` takes it, and the columns whose category is unseen."""

@@ -4,7 +4,7 @@ The evaluate stage, the gate and the monitor score by the same functions.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +14,8 @@ from .. import config
 from ..cli import Refusal
 from ..instantiate import named
 from . import binary, multiclass, regression
-from .curves import Curves
+from .curves import Curves, binned
+from .measures import Measure
 
 Array = NDArray[Any]
 
@@ -27,6 +28,7 @@ class Kind(Protocol):
     """
 
     HIGHER_IS_BETTER: dict[str, bool]
+    MEASURES: dict[str, Measure]
 
     def predict(self, pipeline: Any, rows: Any) -> Array:
         """What a fitted scikit-learn pipeline predicts for the rows of a DataFrame."""
@@ -34,6 +36,10 @@ class Kind(Protocol):
 
     def score(self, labels: Array, predictions: Array) -> dict[str, float]:
         """The metrics that are defined for these labels."""
+        ...
+
+    def reliability(self, labels: Array, predictions: Array) -> tuple[Array, Array]:
+        """What a calibrated model has alike on average: predicted and observed, shape (n,)."""
         ...
 
     def baseline(self, labels: Array, classes: int) -> Array:
@@ -71,7 +77,7 @@ class Task:
         own: Mapping[str, config.Metric],
     ) -> None:
         self._kind = KINDS[task]
-        self._own: dict[str, Callable[[Array, Array], float]] = {
+        self._own: dict[str, Measure] = {
             name: named(metric.function, "conf/evaluate/") for name, metric in own.items()
         }
         self.classes = [str(one) for one in classes or ()]
@@ -83,14 +89,26 @@ class Task:
     def score(self, labels: Array, predictions: Array) -> dict[str, float]:
         """All metrics, those left out that are undefined for these labels."""
         found = self._kind.score(labels, predictions)
-        for name, own in self._own.items():
-            try:
-                value = float(own(labels, predictions))
-            except Exception as error:
-                raise Refusal(f"conf/evaluate/: the metric {name} fails: {error!r}") from None
-            if math.isfinite(value):
-                found[name] = value
-        return found
+        own = {name: self.measure(name, labels, predictions) for name in self._own}
+        return found | {name: value for name, value in own.items() if math.isfinite(value)}
+
+    def measure(self, metric: str, labels: Array, predictions: Array) -> float:
+        """One metric; NaN or infinite where it is undefined."""
+        if metric not in self._own:
+            return self._kind.MEASURES[metric](labels, predictions)
+        try:
+            return float(self._own[metric](labels, predictions))
+        except Exception as error:
+            raise Refusal(f"conf/evaluate/: the metric {metric} fails: {error!r}") from None
+
+    def miscalibration(self, labels: Array, predictions: Array, bins: int) -> float:
+        """Mean gap of predicted and observed over bins of as many rows each.
+
+        The expected calibration error of Naeini et al. (AAAI 2015), in bins of equal rows: in
+        probability, or for numbers in standard deviations of the true ones.
+        """
+        points = np.array(binned(*self._kind.reliability(labels, predictions), bins))
+        return float(np.abs(points[:, 0] - points[:, 1]).mean())
 
     def baseline(self, labels: Array, rows: int) -> Array:
         """The predictions for so many rows of a model that knows the training labels only."""

@@ -1,6 +1,6 @@
 """Two classes: the model tells the probability of the last."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from .. import config
 from .curves import Curves, counts, thin
+from .measures import Measure, defined
 
 Array = NDArray[Any]
 
@@ -25,15 +26,48 @@ def score(labels: Array, predictions: Array) -> dict[str, float]:
 
     Where only one label occurs the two ranking metrics are undefined and left out.
     """
-    from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+    return defined(MEASURES, labels, predictions)
 
-    metrics: dict[str, Callable[[Array, Array], float]] = {
-        "log_loss": lambda y, p: log_loss(y, p, labels=[0, 1]),
-        "brier": brier_score_loss,
-    }
-    if len(np.unique(labels)) == 2:
-        metrics |= {"roc_auc": roc_auc_score, "average_precision": average_precision_score}
-    return {name: float(metric(labels, predictions)) for name, metric in metrics.items()}
+
+def log_loss(labels: Array, predictions: Array) -> float:
+    """Mean negative logarithm of the probability of what was true."""
+    from sklearn.metrics import log_loss
+
+    return float(log_loss(labels, predictions, labels=[0, 1]))
+
+
+def brier(labels: Array, predictions: Array) -> float:
+    """Mean squared difference of probability and label."""
+    from sklearn.metrics import brier_score_loss
+
+    return float(brier_score_loss(labels, predictions))
+
+
+def roc_auc(labels: Array, predictions: Array) -> float:
+    """Area under the ROC curve; NaN where only one label occurs."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(labels, predictions)) if np.ptp(labels) else np.nan
+
+
+def average_precision(labels: Array, predictions: Array) -> float:
+    """Mean precision over the recall; NaN where only one label occurs."""
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(labels, predictions)) if np.ptp(labels) else np.nan
+
+
+MEASURES: dict[str, Measure] = {
+    "log_loss": log_loss,
+    "brier": brier,
+    "roc_auc": roc_auc,
+    "average_precision": average_precision,
+}
+
+
+def reliability(labels: Array, predictions: Array) -> tuple[Array, Array]:
+    """The probability of class 1, and whether it was."""
+    return predictions, labels
 
 
 def baseline(labels: Array, classes: int) -> Array:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from .. import config
 from .curves import Curves, binned, counts, thin
+from .measures import Measure, defined
 
 Array = NDArray[Any]
 
@@ -21,23 +22,48 @@ def predict(pipeline: Any, rows: Any) -> Array:
 
 
 def score(labels: Array, predictions: Array) -> dict[str, float]:
-    """Metrics of probabilities, shape (n, classes), against codes of classes, shape (n,).
+    """Metrics of probabilities, shape (n, classes), against codes of classes, shape (n,)."""
+    return defined(MEASURES, labels, predictions)
 
-    The F1 score is the mean over the classes that occur among labels or answers.
-    """
-    from sklearn.metrics import f1_score, log_loss
 
-    codes = np.arange(predictions.shape[1])
+def log_loss(labels: Array, predictions: Array) -> float:
+    """Mean negative logarithm of the probability of what was true."""
+    from sklearn.metrics import log_loss
+
+    return float(log_loss(labels, predictions, labels=np.arange(predictions.shape[1])))
+
+
+def brier(labels: Array, predictions: Array) -> float:
+    """Squared differences of probabilities and labels, summed over all classes: Brier 1950."""
+    hits = labels[:, None] == np.arange(predictions.shape[1])
+    return float(((predictions - hits) ** 2).sum(axis=1).mean())
+
+
+def accuracy(labels: Array, predictions: Array) -> float:
+    """Share of answers that were right."""
+    return float((predictions.argmax(axis=1) == labels).mean())
+
+
+def macro_f1(labels: Array, predictions: Array) -> float:
+    """F1 score, the mean over the classes that occur among labels or answers."""
+    from sklearn.metrics import f1_score
+
     answers = predictions.argmax(axis=1)
-    hits = labels[:, None] == codes
-    return {
-        "log_loss": float(log_loss(labels, predictions, labels=codes)),
-        "brier": float(
-            ((predictions - hits) ** 2).sum(axis=1).mean()
-        ),  # of all classes: Brier 1950
-        "accuracy": float((answers == labels).mean()),
-        "macro_f1": float(f1_score(labels, answers, average="macro", zero_division=0)),
-    }
+    return float(f1_score(labels, answers, average="macro", zero_division=0))
+
+
+MEASURES: dict[str, Measure] = {
+    "log_loss": log_loss,
+    "brier": brier,
+    "accuracy": accuracy,
+    "macro_f1": macro_f1,
+}
+
+
+def reliability(labels: Array, predictions: Array) -> tuple[Array, Array]:
+    """The probability of the answer, and whether it was right."""
+    answers = predictions.argmax(axis=1)
+    return predictions.max(axis=1), (answers == labels).astype(float)
 
 
 def baseline(labels: Array, classes: int) -> Array:
@@ -53,8 +79,8 @@ def curves(
     calibration: list[tuple[object, ...]] = []
     confusion: list[tuple[object, ...]] = []
     for name, probabilities in series.items():
-        answers, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
-        right = (answers == labels).astype(float)
+        answers = probabilities.argmax(axis=1)
+        sure, right = reliability(labels, probabilities)
         surest_first = right[np.argsort(-sure, kind="stable")]
         answered = np.arange(1, len(labels) + 1)
         points = zip(answered / len(labels), surest_first.cumsum() / answered, strict=True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .. import config
 from .curves import Curves, binned, thin
+from .measures import Measure, defined
 
 Array = NDArray[Any]
 
@@ -26,10 +27,32 @@ def score(labels: Array, predictions: Array) -> dict[str, float]:
 
     R2 is undefined and left out where the labels do not vary.
     """
-    errors = labels - predictions
+    return defined(MEASURES, labels, predictions)
+
+
+def rmse(labels: Array, predictions: Array) -> float:
+    """Root of the mean squared error."""
+    return math.sqrt(float(((labels - predictions) ** 2).mean()))
+
+
+def mae(labels: Array, predictions: Array) -> float:
+    """Mean size of an error."""
+    return float(np.abs(labels - predictions).mean())
+
+
+def r2(labels: Array, predictions: Array) -> float:
+    """Share of the labels' variance that is explained; NaN where they do not vary."""
     spread = float(((labels - labels.mean()) ** 2).sum())
-    found = {"rmse": math.sqrt(float((errors**2).mean())), "mae": float(np.abs(errors).mean())}
-    return found | ({"r2": 1 - float((errors**2).sum()) / spread} if spread else {})
+    return 1 - float(((labels - predictions) ** 2).sum()) / spread if spread else math.nan
+
+
+MEASURES: dict[str, Measure] = {"rmse": rmse, "mae": mae, "r2": r2}
+
+
+def reliability(labels: Array, predictions: Array) -> tuple[Array, Array]:
+    """Prediction and true number, in standard deviations of the true ones."""
+    unit = float(labels.std()) or 1.0
+    return predictions / unit, labels / unit
 
 
 def baseline(labels: Array, classes: int) -> Array:
