@@ -69,8 +69,8 @@ def _run(entry: dict[str, Any], force: bool, propose: bool) -> None:
         seen = watch()
         entry["monitoring"] = msgspec.to_builtins(seen)
         print(f"monitoring: {seen.status} ({seen.reason})")
-        if seen.status == "drift":
-            reasons.append(f"drift: {seen.reason}")
+        if seen.status in ("drift", "degraded"):
+            reasons.append(f"{seen.status}: {seen.reason}")
     if not needed:
         # The pipeline is deterministic: drift alone, without anything new, gives the same model.
         entry["outcome"] = "nothing_to_do"

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from {{ cookiecutter.__package }}.monitoring.performance import judge, student, uncertain
+from {{ cookiecutter.__package }}.monitoring.performance import judge, student, margins
 from {{ cookiecutter.__package }}.tasks import Task
 
 Array = np.ndarray[Any, Any]
@@ -21,7 +21,7 @@ def answered(seed: int, rows: int = 2000) -> tuple[Array, Array]:
 def test_an_interval_of_independent_rows_is_that_of_their_mean() -> None:
     random = np.random.default_rng(1)
     labels = random.normal(size=6000)
-    ((value, half),) = uncertain(labels, labels * 0, NUMBERS.score, ["mae"]).values()
+    ((value, half),) = margins(labels, labels * 0, NUMBERS.score, ["mae"]).values()
     expected = 2.46 * np.abs(labels).std() / np.sqrt(6000)
     assert value == pytest.approx(np.abs(labels).mean())
     assert half == pytest.approx(expected, rel=0.35)
@@ -29,9 +29,9 @@ def test_an_interval_of_independent_rows_is_that_of_their_mean() -> None:
 
 def test_an_interval_is_wider_where_neighbours_are_alike() -> None:
     labels = np.repeat(np.random.default_rng(1).normal(size=60), 100)
-    together = uncertain(labels, labels * 0, NUMBERS.score, ["mae"])["mae"][1]
+    together = margins(labels, labels * 0, NUMBERS.score, ["mae"])["mae"][1]
     apart = np.random.default_rng(2).permutation(labels)
-    assert together > 4 * uncertain(apart, apart * 0, NUMBERS.score, ["mae"])["mae"][1]
+    assert together > 4 * margins(apart, apart * 0, NUMBERS.score, ["mae"])["mae"][1]
 
 
 def test_a_model_as_good_as_at_release_is_hardly_ever_called_worse() -> None:

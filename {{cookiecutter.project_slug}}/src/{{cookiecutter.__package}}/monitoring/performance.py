@@ -43,7 +43,7 @@ def judge(
     The rows are in the order of time. `max_loss` is relative to the reference's value.
     """
     found = []
-    for name, (value, error) in uncertain(labels, predictions, score, list(reference)).items():
+    for name, (value, error) in margins(labels, predictions, score, list(reference)).items():
         low, high = value - error, value + error
         better = high if higher_is_better[name] else low
         loss = reference[name] - better if higher_is_better[name] else better - reference[name]
@@ -52,7 +52,7 @@ def judge(
     return found
 
 
-def uncertain(
+def margins(
     labels: Array, predictions: Array, score: Score, names: Sequence[str]
 ) -> dict[str, tuple[float, float]]:
     """Metrics by name, each with half the width of its interval; those undefined are left out.

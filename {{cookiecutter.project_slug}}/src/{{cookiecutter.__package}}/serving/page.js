@@ -14,6 +14,7 @@ const HEADLINES = new Map([["binary", ofTwo], ["multiclass", ofSeveral], ["regre
 const STATES = new Map([
   ["ok", ["good", "✓ No drift"]],
   ["drift", ["bad", "! Traffic has drifted"]],
+  ["degraded", ["bad", "! The model has become worse"]],
   ["insufficient_data", ["", "… Too little traffic to tell"]],
   ["schema_error", ["bad", "! Traffic does not fit the schema"]],
 ]);
