@@ -1,6 +1,8 @@
 import json
 from typing import Any
+from unittest.mock import ANY
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ def rows_of(body: bytes, schema: Schema = SCHEMA) -> list[Any]:
     found = schema.decode(body)
     if not isinstance(found, list):
         return [found]
-    return schema.decode_rows(found, 0)
+    return schema.decode_rows(found, 0)[0]
 
 
 def decode(value: Any) -> list[Any]:
@@ -40,6 +42,30 @@ def refused(body: bytes) -> tuple[str, str | None]:
 def test_one_row_and_many_are_read_alike() -> None:
     assert encode(ROW) == encode([ROW]) == [[1], [1.5], [2.0]]
     assert encode([ROW, ROW]) == [[1, 1], [1.5, 1.5], [2.0, 2.0]]
+
+
+def kept(text: str) -> list[str]:
+    """What the log keeps of a body, line by line, and of the same row twice in a list."""
+    row, twice = SCHEMA.decode(text.encode()), f"[{text}, {text}]".encode()
+    _, each = SCHEMA.decode_rows(SCHEMA.decode(twice), 0)
+    return [msgspec.json.encode(one).decode() for one in (SCHEMA.kept(text.encode(), row), *each)]
+
+
+@pytest.mark.parametrize("role", ["", ', "id": "17"', ', "id": "17", "when": "2024-01-01"'])
+def test_a_row_is_kept_as_it_was_sent(role: str) -> None:
+    sent = '{ "visits.monthly": 2.50, "annual income (€)": null, "from": "\\u0077eb"' + role + "}"
+    assert kept(sent) == [sent] * 3
+
+
+@pytest.mark.parametrize(
+    "more", ['"from": "shop",', "\n", "\r", '"id": null,', '"from":"a\\":b",', '"id" : "1",']
+)
+def test_a_row_that_would_be_read_otherwise_is_written_anew(more: str) -> None:
+    # the last one of two equal columns counts here, the first one in DuckDB
+    sent = "{" + more + '"from": "web", "annual income (€)": 1, "visits.monthly": 2}'
+    anew = json.loads(sent) | {"id": ANY, "when": ANY}
+    assert all(json.loads(line) == anew for line in kept(sent))
+    assert all(line.count("from") == 1 and "\n" not in line for line in kept(sent))
 
 
 def test_a_category_becomes_its_place_and_missing_and_unseen_come_after() -> None:

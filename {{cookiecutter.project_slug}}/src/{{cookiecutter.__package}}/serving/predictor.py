@@ -22,6 +22,7 @@ Values = Sequence[Any]
 Arrays = Mapping[str, NDArray[Any]]
 Output = float | list[float]  # of one row: a probability or a number, or one a class
 Link = Literal["identity", "logit", "softmax"]  # of what it is that the trees or terms are a sum
+JOINED = 700  # rows of a joined table; many more, and a processor's cache no longer holds it
 LARGEST, INFINITY = sys.float_info.max, math.inf
 
 
@@ -60,9 +61,7 @@ class Trees:
         # One row: every column is looked up in a list, codes among the codes. After all numbers
         # comes infinity, which stands for missing.
         self._lists = [
-            list(range(height))
-            if found is None
-            else np.append(np.minimum(found, LARGEST), LARGEST).tolist()
+            list(range(height)) if found is None else np.minimum(found, LARGEST).tolist()
             for found, height in zip(thresholds, heights, strict=True)
         ]
         self._first = [sum(heights[:i]) for i in numbers]  # row of a column in the whole table
@@ -75,6 +74,13 @@ class Trees:
         leaves[: len(base)] += base
         # An exponent counts from one, so a tree's leaves begin one place early.
         self._trees = np.arange(len(leaves)) * leaves.shape[1] - 1
+        # Many rows: a table for several columns, and the exponents from the bits of a float that
+        # holds powers of two as large as the words.
+        self._joined = joined(np.split(self._table, self._first[1:]))
+        narrow = word == np.uint32
+        self._float = np.finfo(np.float32 if narrow else np.float64)
+        self._bits = np.dtype(np.int32 if narrow else np.int64)
+        self._begin = self._trees + 2 - self._float.maxexp
         self._outputs: int = meta["outputs"]
         self._leaves = leaves.ravel() if self._outputs == 1 else leaves.reshape(-1, leaves.shape[2])
         self._scale = float(meta["scale"])
@@ -113,37 +119,63 @@ class Trees:
         return found
 
     def _block(self, columns: Columns) -> Floats:
-        found = zip(columns, self._thresholds, self._first, strict=True)
-        places = [first + interval(values, thresholds) for values, thresholds, first in found]
-        reachable = self._table.take(places[0], axis=0)
-        for place in places[1:]:
-            np.bitwise_and(reachable, self._table.take(place, axis=0), out=reachable)
+        rows = [interval(*one) for one in zip(columns, self._thresholds, strict=True)]
+        parts = (table.take(place_of(rows, heights), axis=0) for heights, table in self._joined)
+        reachable = next(parts)
+        for part in parts:
+            np.bitwise_and(reachable, part, out=reachable)
         # The exponent by its bits: faster than `frexp` for many.
-        exponents = (reachable.astype(np.float64).view(np.int64) >> 52) - 1022
+        exponents = reachable.astype(self._float.dtype).view(self._bits) >> self._float.nmant
+        places = exponents + self._begin
         if self._outputs > 1:
-            values = self._leaves.take(exponents + self._trees, axis=0, mode="clip")
+            values = self._leaves.take(places, axis=0, mode="clip")
             turns = values.reshape(len(values), -1, self._outputs)
             return linked(np.add.reduce(turns, axis=1) / self._scale, self._link)
-        values = self._leaves.take(exponents + self._trees, mode="clip")  # unbuffered: they all fit
+        values = self._leaves.take(places, mode="clip")  # unbuffered: they all fit
         total: Floats = np.add.reduce(np.ascontiguousarray(values.T)) / self._scale
         return linked(total, self._link)
 
 
 def thresholds_of(arrays: Arrays, meta: dict[str, Any]) -> list[Floats | None]:
-    """Of each column the thresholds to which plain float64 values are held; None for codes."""
-    found = [arrays.get(f"thresholds_{i}") for i in range(meta["columns"])]
-    if meta["float32"]:  # the estimator rounds its inputs
-        return [None if thresholds is None else _reach(thresholds) for thresholds in found]
+    """Of each column the thresholds to which plain float64 values are held; None for codes.
+
+    They end with infinity.
+    """
+    found = (arrays.get(f"thresholds_{i}") for i in range(meta["columns"]))
+    reach = _reach if meta["float32"] else np.asarray  # the estimator may round its inputs
+    return [None if one is None else np.append(reach(one), INFINITY) for one in found]
+
+
+def joined(tables: Sequence[NDArray[Any]]) -> list[tuple[dict[int, int], NDArray[Any]]]:
+    """Tables of which each stands for one or several columns: fewer look-ups for the same bits.
+
+    With each table come the numbers of its columns and how many rows each had.
+    """
+    found: list[tuple[dict[int, int], NDArray[Any]]] = []
+    for column in sorted(range(len(tables)), key=lambda one: len(tables[one])):
+        height, table = len(tables[column]), tables[column]
+        if found and len(found[-1][1]) * height <= JOINED:
+            heights, other = found.pop()
+            both = (other[:, None] & table).reshape(-1, table.shape[1])
+            found.append(({**heights, column: height}, both))
+        else:
+            found.append(({column: height}, table))
     return found
+
+
+def place_of(rows: Sequence[NDArray[Any]], heights: Mapping[int, int]) -> NDArray[Any]:
+    """The row of a joined table for the rows that the columns' own tables would have."""
+    (column, _), *others = heights.items()
+    place = rows[column]
+    for column, height in others:
+        place = place * height + rows[column]
+    return place
 
 
 def interval(values: NDArray[Any], thresholds: Floats | None) -> NDArray[Any]:
     """The row of a column's table for each of its values."""
-    if thresholds is None:
-        return values
-    # NaN sorts last; its row comes after the one of values above every threshold.
-    found: NDArray[np.int64] = np.searchsorted(thresholds, values, side="left") + np.isnan(values)
-    return found
+    # NaN sorts after infinity, which ends the thresholds: its row is the last.
+    return values if thresholds is None else thresholds.searchsorted(values)
 
 
 def _reach(thresholds: Floats) -> Floats:

@@ -65,14 +65,16 @@ class Service:
         found = model.schema.decode(body)
         if isinstance(found, list):
             self.check_count(len(found), EXPLAINED if explain else self.limits.max_rows)
-            rows: list[Any] = []
+            rows, kept = list[Any](), list[Any]()
             for start in range(0, len(found), BLOCK):
                 await asyncio.sleep(0)
-                rows += model.schema.decode_rows(found[start : start + BLOCK], start)
+                decoded, sent = model.schema.decode_rows(found[start : start + BLOCK], start)
+                rows += decoded
+                kept += sent
         else:
-            rows = [found]
+            rows, kept = [found], [model.schema.kept(body, found)]
         reasons = await self._reasons(model, rows) if explain else []
-        predictions = await self.answer(model, rows, request)
+        predictions = await self.answer(model, rows, request, kept)
         if reasons:
             predictions = [
                 msgspec.structs.replace(prediction, explanation=reason)
@@ -86,7 +88,8 @@ class Service:
         if model is None or not model.quick or body[:1] != b"{":
             return None
         try:
-            prediction = self._one(model, model.schema.decode(body), request)
+            row = model.schema.decode(body)
+            prediction = self._one(model, row, request, model.schema.kept(body, row))
         except Exception:  # `predict` meets it too, and its callers tell it
             return None
         return encode(Answer(model.manifest.version, [prediction]))
@@ -110,10 +113,16 @@ class Service:
             rows.append(model.schema.convert_row(record, number))
         return rows
 
-    async def answer(self, model: Model, rows: Sequence[Any], request: str) -> list[Any]:
-        """Predict and log decoded rows, block by block, so that short requests pass in between."""
+    async def answer(
+        self, model: Model, rows: Sequence[Any], request: str, kept: Sequence[Any] = ()
+    ) -> list[Any]:
+        """Predict and log decoded rows, block by block, so that short requests pass in between.
+
+        `kept` holds the rows as the log keeps them, where that is not as they are.
+        """
+        kept = kept or rows
         if model.quick and len(rows) == 1:
-            return [self._one(model, rows[0], request)]
+            return [self._one(model, rows[0], request, kept[0])]
         every = None if model.quick else await self._batcher.predict(model, rows)
         predictions: list[Any] = []
         async with self._long:  # two at a time would only make each other and the short ones wait
@@ -121,7 +130,7 @@ class Service:
                 await asyncio.sleep(0)
                 part = slice(start, start + BLOCK)
                 found = (every[0][part], every[1][part]) if every else model.predict(rows[part])
-                predictions += self._noted(model, rows[part], *found, request)
+                predictions += self._noted(model, kept[part], *found, request)
         return predictions
 
     async def _reasons(self, model: Model, rows: Sequence[Any]) -> list[Explanation]:
@@ -137,7 +146,7 @@ class Service:
     def _noted(
         self,
         model: Model,
-        rows: Sequence[Any],
+        kept: Sequence[Any],
         outputs: Sequence[Any],
         unseen: Sequence[list[str]],
         request: str,
@@ -152,18 +161,18 @@ class Service:
         record = answers.record
         records = [
             record(one, now, version, row, request)
-            for row, one in zip(rows, predictions, strict=True)
+            for row, one in zip(kept, predictions, strict=True)
         ]
         self._log(records)
         metrics.TALLY.labels(map(answers.counted, predictions))
         return predictions
 
-    def _one(self, model: Model, row: Any, request: str) -> Any:
+    def _one(self, model: Model, row: Any, request: str, kept: Any) -> Any:
         output, unseen = model.one(row)
         answers = model.answers
         told = answers.told(f"{getrandbits(128):032x}-0", output, unseen)
         now, version = datetime.now(UTC), model.manifest.version
-        self._log((answers.record(told, now, version, row, request),))
+        self._log((answers.record(told, now, version, kept, request),))
         metrics.TALLY.label(answers.counted(told))
         return told
 
