@@ -89,7 +89,8 @@ def test_every_stage_is_a_module_and_every_module_a_stage() -> None:
 
 def test_the_walk_over_imports_finds_what_is_there() -> None:
     found = {path.relative_to(PACKAGE).as_posix() for path in needed(module("evaluate"))}
-    tasks = {f"tasks/{name}.py" for name in ("binary", "curves", "multiclass", "regression")}
+    modules = ("binary", "curves", "measures", "multiclass", "regression")
+    tasks = {f"tasks/{name}.py" for name in modules}
     others = {"pipeline/evaluate.py", "features.py", "table.py", "tasks/__init__.py"}
     assert found == others | tasks
 
