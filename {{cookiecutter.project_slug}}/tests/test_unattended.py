@@ -89,7 +89,7 @@ def test_large_logs_are_set_aside_and_the_oldest_goes(
 
 
 def test_every_command_is_a_module_and_others_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, _ in unattended.COMMANDS.values():
+    for (module, *_), _ in unattended.COMMANDS.values():
         path = Path(unattended.__file__).parent / f"{module.replace('.', '/')}.py"
         assert path.exists()
     monkeypatch.setattr(sys, "argv", ["unattended", "rm"])

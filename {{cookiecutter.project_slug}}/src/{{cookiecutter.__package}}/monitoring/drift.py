@@ -20,6 +20,7 @@ from ..serving.schema import Column
 from . import quality
 from .compact import compact
 from .comparison import Comparison, Finding, compare
+from .guard import react
 from .importance import importance
 from .performance import Performance, judge
 from .traffic import Traffic
@@ -312,6 +313,7 @@ def main() -> int:
         print(f"report: {paths.MONITORING / summary.report}")
     if summary.quality_report:
         print(f"report on the labelled answers: {paths.MONITORING / summary.quality_report}")
+    react(summary)
     return CODES[summary.status] if "--exit-code" in sys.argv[1:] else 0
 
 

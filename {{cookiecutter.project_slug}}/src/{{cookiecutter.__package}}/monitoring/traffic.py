@@ -100,9 +100,37 @@ class Traffic:
         service was told by the prediction's id; labels come late, so however old the answer is. Of
         a row asked for twice the last answer counts. The oldest answer comes first.
         """
+        known, values = self._known()
+        if not known:
+            return []
+        with duckdb.connect() as connection:
+            return connection.execute(
+                f'{known} SELECT arg_max(label, "at"), arg_max(answer, "at") FROM known '
+                'WHERE label IS NOT NULL GROUP BY name ORDER BY max("at"), name',
+                values,
+            ).fetchall()
+
+    def asked(self, rows: int, seed: int, since: datetime) -> list[tuple[float, Any, str]]:
+        """The same with the row as it was sent, as JSON, of at most so many answers since then."""
+        known, values = self._known()
+        if not known:
+            return []
+        with duckdb.connect() as connection:
+            return connection.execute(
+                f'{known}, chosen AS (SELECT arg_max(id, "at") AS id, max("at") AS "at", '
+                f'arg_max(label, "at") AS label FROM known WHERE label IS NOT NULL AND "at" >= '
+                f"{since.isoformat()!r}::TIMESTAMPTZ GROUP BY name "
+                f"ORDER BY hash(name, {seed}), name LIMIT {rows}) "
+                f"SELECT label, {SCORED[self._manifest.task]}, row::VARCHAR "
+                f'FROM (SELECT * {self._ours}) JOIN chosen USING (id, "at") ORDER BY "at", id',
+                values,
+            ).fetchall()
+
+    def _known(self) -> tuple[str, dict[str, Any]]:
+        """Every answer, with its label where that is known, as SQL; empty when there are none."""
         arrived, told = sorted(paths.RAW.glob("*.parquet")), sorted(paths.FEEDBACK.glob("*.jsonl"))
         if not self._logged or not (arrived or told):
-            return []
+            return "", {}
         values = dict(self._values)
         raw = feedback = "(SELECT NULL AS row_key, NULL AS label LIMIT 0)"
         if arrived:
@@ -116,18 +144,15 @@ class Traffic:
                 f"(SELECT id AS row_key, arg_max({table.as_code('label', self._manifest.classes)}, "
                 f'"at") AS label FROM {TOLD} GROUP BY id)'
             )
-        with duckdb.connect() as connection:
-            return connection.execute(
-                f"WITH answered AS (SELECT id, {_field(self._manifest.key)} AS row_key, "
-                f'{SCORED[self._manifest.task]} AS answer, "at" {self._ours}), '
-                "known AS (SELECT coalesce(answered.row_key, id) AS name, answer, "
-                'coalesce(raw.label, told.label) AS label, "at" FROM answered '
-                f"LEFT JOIN {raw} AS raw ON raw.row_key = answered.row_key "
-                f"LEFT JOIN {feedback} AS told ON told.row_key = id) "
-                'SELECT arg_max(label, "at"), arg_max(answer, "at") FROM known '
-                'WHERE label IS NOT NULL GROUP BY name ORDER BY max("at"), name',
-                values,
-            ).fetchall()
+        known = (
+            f"WITH answered AS (SELECT id, {_field(self._manifest.key)} AS row_key, "
+            f'{SCORED[self._manifest.task]} AS answer, "at" {self._ours}), '
+            "known AS (SELECT coalesce(answered.row_key, id) AS name, id, answer, "
+            'coalesce(raw.label, told.label) AS label, "at" FROM answered '
+            f"LEFT JOIN {raw} AS raw ON raw.row_key = answered.row_key "
+            f"LEFT JOIN {feedback} AS told ON told.row_key = id)"
+        )
+        return known, values
 
 
 def _names(found: list[Path]) -> list[str]:
