@@ -23,14 +23,13 @@ from .registry.release import release
 from .serving.champion import read_pointer
 from .serving.runs import RETRAINED, Run
 
-Journal = list[dict[str, Any]]
+Entry = dict[str, Any]
+Journal = list[Entry]
 
 RECORDED = ("conf/arrived.yaml", "params.json", "schema.json", "dvc.lock")
 
 
-def retrain(
-    force: bool = False, propose: bool = False, unattended: bool = False
-) -> dict[str, Any]:
+def retrain(force: bool = False, propose: bool = False, unattended: bool = False) -> Entry:
     """Run once and return the journal entry, which is appended whatever happens.
 
     `outcome` is one of nothing_to_do, waiting, held_back (see `triggers`), promoted, refused,
@@ -39,7 +38,7 @@ def retrain(
     """
     with locks.exclusive("retrain"):
         journal = files.read_lines(paths.JOURNAL)
-        entry: dict[str, Any] = {"started": history.now(), "outcome": "failed", "reasons": []}
+        entry: Entry = {"started": history.now(), "outcome": "failed", "reasons": []}
         try:
             _run(entry, journal, force, propose, unattended)
         except BaseException as error:
@@ -54,7 +53,7 @@ def retrain(
         return entry
 
 
-def _close(entry: dict[str, Any], journal: Journal) -> None:
+def _close(entry: Entry, journal: Journal) -> None:
     """Tell the alert hook, and write the journal: in this order, since the disk may be full."""
     try:
         _troubles(entry, [alerts.ended(entry, journal[-1].get("outcome", "") if journal else "")])
@@ -62,15 +61,13 @@ def _close(entry: dict[str, Any], journal: Journal) -> None:
         files.append_line(paths.JOURNAL, entry)
 
 
-def _troubles(entry: dict[str, Any], troubles: Sequence[str | None]) -> None:
+def _troubles(entry: Entry, troubles: Sequence[str | None]) -> None:
     """Keep what went wrong with the alert hook."""
     if found := [trouble for trouble in troubles if trouble]:
         entry.setdefault("not_told", []).extend(found)
 
 
-def _run(
-    entry: dict[str, Any], journal: Journal, force: bool, propose: bool, unattended: bool
-) -> None:
+def _run(entry: Entry, journal: Journal, force: bool, propose: bool, unattended: bool) -> None:
     if noted(CONF):
         raise Refusal("conf/overrides.yaml holds an experiment; `make exp` alone removes it")
     dvc("repro", "compose")
@@ -99,7 +96,7 @@ def _run(
     entry["decision"] = files.read_lines(paths.HISTORY)[-1]
 
 
-def _take_in(entry: dict[str, Any], journal: Journal, which: str, propose: bool) -> str:
+def _take_in(entry: Entry, journal: Journal, which: str, propose: bool) -> str:
     """Take new data over and validate them, which brings the labels of what was predicted, too.
 
     Returns what there is to learn from that no model has been judged on; empty when nothing is.
@@ -121,7 +118,7 @@ def _take_in(entry: dict[str, Any], journal: Journal, which: str, propose: bool)
     return ""
 
 
-def _look(entry: dict[str, Any]) -> Summary | None:
+def _look(entry: Entry) -> Summary | None:
     """Have the monitor look at the champion's traffic, and do what follows at once."""
     if read_pointer(paths.BUNDLES) is None:
         return None
@@ -135,7 +132,7 @@ def _look(entry: dict[str, Any]) -> Summary | None:
     return seen
 
 
-def _record(entry: dict[str, Any], settings: config.Retrain) -> None:
+def _record(entry: Entry, settings: config.Retrain) -> None:
     """Keep this data version: its files go to the remote first, then their hashes into git.
 
     Before the release, so that the commit a version names is the one that makes it again.

@@ -16,13 +16,13 @@ from .cli import Refusal, run
 # Minute, hour, day of the month, month, weekday. Odd minutes: at full hours all machines are busy.
 TIMES = {"retrain": ("RETRAIN_AT", "17 3 2 * *"), "drift": ("DRIFT_AT", "43 4 * * *")}
 # What cron's own environment lacks.
-SECRET = "ALERT_URL"  # who knows a web hook's address may write to it
+HIDDEN = "ALERT_URL"  # who knows a web hook's address may write to it
 HANDED_ON = (
     "VAR_DIR",
     "MLFLOW_TRACKING_URI",
     "DO_NOT_TRACK",
     "MLFLOW_DISABLE_TELEMETRY",
-    SECRET,
+    HIDDEN,
 )
 LONGEST = 998  # characters of a command that cron reads
 
@@ -58,8 +58,8 @@ def line(what: str) -> bytes:
 
 def shown(what: str) -> str:
     """The crontab line as it may stand on a screen."""
-    hidden = shlex.quote(f"{SECRET}={os.environ.get(SECRET, '')}").replace("%", r"\%")
-    return os.fsdecode(line(what)).replace(f" {hidden} ", f" {SECRET}=... ")
+    hidden = shlex.quote(f"{HIDDEN}={os.environ.get(HIDDEN, '')}").replace("%", r"\%")
+    return os.fsdecode(line(what)).replace(f" {hidden} ", f" {HIDDEN}=... ")
 
 
 def without(table: bytes) -> bytes:

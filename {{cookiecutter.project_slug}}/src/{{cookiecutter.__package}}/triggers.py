@@ -1,4 +1,4 @@
-"""What starts a retraining, what holds one back: decided from what is known, without a side effect."""
+"""What starts a retraining and what holds one back, decided without any side effect."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

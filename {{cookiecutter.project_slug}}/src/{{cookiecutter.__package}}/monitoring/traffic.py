@@ -121,7 +121,7 @@ class Traffic:
                 f'arg_max(label, "at") AS label FROM known WHERE label IS NOT NULL AND "at" >= '
                 f"{since.isoformat()!r}::TIMESTAMPTZ GROUP BY name "
                 f"ORDER BY hash(name, {seed}), name LIMIT {rows}) "
-                f"SELECT label, {SCORED[self._manifest.task]}, row::VARCHAR "
+                f"SELECT chosen.label, {SCORED[self._manifest.task]}, row::VARCHAR "
                 f'FROM (SELECT * {self._ours}) JOIN chosen USING (id, "at") ORDER BY "at", id',
                 values,
             ).fetchall()
