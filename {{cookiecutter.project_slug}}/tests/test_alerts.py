@@ -170,10 +170,13 @@ def test_what_is_new_about_it_is_told(hook: Hook, change: dict[str, Any]) -> Non
     assert alerts.monitored(changed) == ""
     assert len(told()) == 1
     assert alerts.monitored(changed) is None
-    # a column that comes and goes is no news, however often it does
-    assert alerts.monitored(msgspec.structs.replace(changed, drift={}, broken={})) is None
-    assert alerts.monitored(changed) is None
     assert told() == []
+
+
+def test_a_column_that_comes_and_goes_is_told_once(hook: Hook) -> None:
+    for names in (["age"], ["from"], ["age"], [], ["from", "age"]):
+        alerts.monitored(msgspec.structs.replace(summary(), drift=dict.fromkeys(names, 0.4)))
+    assert [list(event["details"]["drift"]) for event in told()] == [["age"], ["from"]]
 
 
 def test_after_a_time_without_drift_it_is_news_again(hook: Hook) -> None:

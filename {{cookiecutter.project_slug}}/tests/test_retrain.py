@@ -213,6 +213,16 @@ def test_without_the_trigger_new_data_wait_and_more_come_in_meanwhile(
     assert retrain.retrain()["outcome"] == "nothing_to_do"
 
 
+def test_what_waited_and_was_learnt_from_by_hand_is_no_news_any_more(
+    released: Path, calls: Calls, settings: dict[str, Any]
+) -> None:
+    settings["retrain__triggers"] = ["drift"]
+    assert retrain.retrain()["outcome"] == "waiting"
+    settings["retrain__arrive"] = "none"
+    entry = retrain.retrain()  # nothing is stale: somebody has run `dvc repro`
+    assert (entry["outcome"], entry["new_partitions"]) == ("nothing_to_do", [])
+
+
 def test_force_is_refused_where_it_is_switched_off(
     released: Path, calls: Calls, settings: dict[str, Any]
 ) -> None:
