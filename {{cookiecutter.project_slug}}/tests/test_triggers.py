@@ -67,7 +67,7 @@ def test_without_news_an_alarm_gives_the_same_model_and_that_is_said() -> None:
     found = decided("new_data", "drift", alarm=DRIFT)
     assert (found.step, found.reasons) == ("nothing_to_do", [DRIFT])
     assert "the same data, configuration and code give the same model" in found.why_not
-    assert decided("new_data").why_not == "nothing new to learn from: nothing to do"
+    assert decided("new_data").why_not == "nothing new to learn from"
 
 
 @pytest.mark.parametrize("triggers", [[], ["drift", "by_hand"]])
@@ -121,7 +121,7 @@ def test_after_a_retraining_the_next_has_to_cool_down(last: dict[str, Any]) -> N
     found = decided("new_data", news=NEWS, journal=[ran(50), last, ran(0.1, "nothing_to_do")])
     assert (found.step, found.reasons) == ("held_back", [NEWS])
     until = datetime.fromisoformat(last["ended"]) + timedelta(hours=1)
-    assert found.why_not.startswith(f"held back until {until.isoformat(timespec='seconds')}: ")
+    assert found.why_not.startswith(f"not before {until.isoformat(timespec='seconds')}: ")
     assert "cooldown_hours is 1" in found.why_not
     assert "`make retrain FORCE=1`" in found.why_not
 
@@ -145,13 +145,13 @@ def test_so_many_a_week_and_no_more() -> None:
     journal = [ran(167), ran(100), ran(2)]
     until = limited(settings(), journal, NOW)
     assert "max_per_week is 3" in until
-    assert until.startswith(f"held back until {(NOW + timedelta(hours=1)).isoformat()}")
+    assert until.startswith(f"not before {(NOW + timedelta(hours=1)).isoformat()}")
     assert limited(settings(), [ran(168), *journal[1:]], NOW) == ""
     assert limited(settings(max_per_week=None), journal, NOW) == ""
     # five in the last week: two have to leave it first
     many = [ran(160), ran(150), ran(140), ran(3), ran(2)]
     until = (NOW + timedelta(hours=168 - 140)).isoformat()
-    assert limited(settings(), many, NOW).startswith(f"held back until {until}")
+    assert limited(settings(), many, NOW).startswith(f"not before {until}")
 
 
 def test_limits_that_are_off_hold_nothing_back() -> None:

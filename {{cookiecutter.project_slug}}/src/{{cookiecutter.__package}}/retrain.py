@@ -83,7 +83,7 @@ def _run(entry: Entry, journal: Journal, force: bool, propose: bool, unattended:
     entry["reasons"] = decision.reasons
     if decision.step != "retrain":
         entry |= {"outcome": decision.step, "why_not": decision.why_not}
-        print(decision.why_not)
+        print(f"{decision.step.replace('_', ' ')}: {decision.why_not}")
         return
     print(f"retraining: {'; '.join(decision.reasons)}")
     entry["training"] = True

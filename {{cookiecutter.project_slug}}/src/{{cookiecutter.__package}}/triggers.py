@@ -48,9 +48,9 @@ def decide(
     alarms = [alarm] if alarm else []
     reasons = [*([news] if news else []), *asked, *alarms]
     if not news and not asked:
-        why_not = "nothing new to learn from: nothing to do"
+        why_not = "nothing new to learn from"
         if alarm:
-            why_not += ", since the same data, configuration and code give the same model"
+            why_not += "; the same data, configuration and code give the same model"
         return Decision("nothing_to_do", reasons, why_not)
     if not asked and not alarms and "new_data" not in settings.triggers:
         known = ", ".join(settings.triggers) or "none is set"
@@ -88,7 +88,7 @@ def limited(settings: Retrain, journal: Sequence[dict[str, Any]], now: datetime)
     if free <= now:
         return ""
     return (
-        f"held back until {free.isoformat(timespec='seconds')}: the last retraining ended at "
+        f"not before {free.isoformat(timespec='seconds')}: the last retraining ended at "
         f"{past[-1].isoformat(timespec='seconds')} and {why}; the first run after that learns "
         "from what waits, `make retrain FORCE=1` does at once"
     )

@@ -77,7 +77,9 @@ def test_a_new_champion_that_fails_gives_way_to_the_one_before(
     assert f"on the same {labelled} labelled answers: gain +" in found.reason
     line = files.read_lines(paths.HISTORY)[-1]
     assert (line["event"], line["version"]) == ("rolled_back", 1)
-    assert line["reason"] == f"from version 2 back to version 1, automatically: {found.reason}"
+    assert line["reason"] == (
+        f"from version 2 back to version 1, automatically: it is degraded, and {found.reason}"
+    )
     champion, previous = store.holder("champion"), store.holder("previous")
     assert champion
     assert previous

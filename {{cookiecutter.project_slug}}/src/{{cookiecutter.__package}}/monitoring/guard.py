@@ -65,7 +65,7 @@ def guard(summary: "Summary") -> Guarded | None:
         if previous is None or previous.rolled_back or previous.number == summary.version:
             raise Refusal("there is no previous champion that may serve")
         because = better(deploy.ensure(store, previous), champion, since)
-        rollback(summary.version, because)
+        rollback(summary.version, f"it is degraded, and {because}")
     except Refusal as refusal:
         return Guarded(None, str(refusal))
     return Guarded(previous.number, because)
