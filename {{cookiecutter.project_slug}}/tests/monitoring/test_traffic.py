@@ -1,8 +1,11 @@
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from {{ cookiecutter.__package }} import paths
+from {{ cookiecutter.__package }}.monitoring.compact import compact
 from {{ cookiecutter.__package }}.monitoring.traffic import Traffic
 
 from .. import customers
@@ -117,3 +120,35 @@ def test_the_label_in_the_data_counts_more_than_the_one_told(released: Path) -> 
     write(line(customers.request(0, "2024-04"), 0.1, name="a"))
     told("a", 0)
     assert seen().labelled() == [(1, 0.1)]
+
+
+def test_labelled_answers_come_with_the_row_that_was_sent(released: Path) -> None:
+    assert seen().asked(10, 0, days_ago(9)) == []
+    other = customers.request(2, "2024-05")
+    write(line(ROW, 0.1, days_ago=3, name="a"), name="2024-01-01.1-a.0")
+    write(line(ROW, 0.2, days_ago=2, name="b"), line(other, 0.3, days_ago=1, name="c"))
+    write(line(customers.request(3, "2024-05"), 0.4, name="d"))  # nobody knows of this one
+    for name in ("a", "b", "c"):
+        told(name, 1)
+    compact(paths.PREDICTIONS)
+    assert len(list(paths.PREDICTIONS.glob("*.parquet"))) == 1
+    found = seen().asked(10, 0, days_ago(9))
+    # of a row asked for twice the last answer counts
+    assert [(label, answer) for label, answer, _ in found] == [(1, 0.2), (1, 0.3)]
+    assert [json.loads(row) for *_, row in found] == [ROW, other]
+    assert seen().asked(10, 0, days_ago(1.5)) == found[1:]
+
+
+def test_labelled_answers_are_drawn_and_the_same_ones_for_the_same_seed(released: Path) -> None:
+    rows = [customers.request(number) | {"customer_id": None} for number in range(50)]
+    write(*(line(row, n / 100, name=f"{n}") for n, row in enumerate(rows)))
+    for n in range(50):
+        told(f"{n}", n % 2)
+    first = seen().asked(20, 7, days_ago(1))
+    assert len(first) == 20
+    assert first == seen().asked(20, 7, days_ago(1)) != seen().asked(20, 8, days_ago(1))
+    assert all(label == round(answer * 100) % 2 for label, answer, _ in first)
+
+
+def days_ago(days: float) -> datetime:
+    return datetime.now(UTC) - timedelta(days=days)
