@@ -18,7 +18,6 @@ from ..serving import bundle
 from ..serving.champion import read_pointer
 from ..serving.schema import Column
 from . import quality
-from .compact import compact
 from .comparison import Comparison, Finding, compare
 from .importance import importance
 from .performance import Performance, judge
@@ -76,7 +75,6 @@ def watch() -> Summary:
     model = bundle.Model(paths.BUNDLES / pointer.bundle)
     monitoring = config.read("monitoring", config.Monitoring)
     seed = config.read("seed", int)
-    compact(paths.PREDICTIONS)
     traffic = Traffic(model, monitoring.window_days)
     folder = paths.MONITORING / now().replace(":", "")
     rows, answer, report = traffic.count(), answer_name(model), ""
