@@ -13,6 +13,7 @@ import msgspec
 from . import arrive, config, files, locks, paths
 from .cli import Refusal, run
 from .dvc import dvc, stale
+from .monitoring import trend
 from .monitoring.drift import watch
 from .pipeline.compose import CONF, noted
 from .registry import history, lineage
@@ -69,6 +70,8 @@ def _run(entry: dict[str, Any], force: bool, propose: bool) -> None:
         seen = watch()
         entry["monitoring"] = msgspec.to_builtins(seen)
         print(f"monitoring: {seen.status} ({seen.reason})")
+        if not propose:
+            trend.log(seen.version)
         if seen.status in ("drift", "degraded"):
             reasons.append(f"{seen.status}: {seen.reason}")
     if not needed:

@@ -17,7 +17,7 @@ from ..registry.history import now
 from ..serving import bundle
 from ..serving.champion import read_pointer
 from ..serving.schema import Column
-from . import quality
+from . import quality, trend, trend_page
 from .comparison import Comparison, Finding, compare
 from .importance import importance
 from .performance import Performance, judge
@@ -45,7 +45,8 @@ class Summary(msgspec.Struct, frozen=True):
     what matters most first; `repeated` is the share of rows asked for before. `performance` holds
     the metrics on rows whose labels are known and `intervals` those that the gate goes by; both
     are empty as long as none are. `torn_lines` of the log do not parse: their
-    answers were never sent. `report` and `quality_report`, empty when there is none, lie below
+    answers were never sent. `share` of the columns, by importance, has drifted; None when there
+    were too few rows. `report`, `quality_report` and `trend`, empty when there is none, lie below
     var/monitoring/.
     """
 
@@ -64,6 +65,8 @@ class Summary(msgspec.Struct, frozen=True):
     reference_performance: dict[str, float]
     report: str
     quality_report: str
+    share: float | None = None
+    trend: str = ""
 
 
 @locks.exclusive("monitor", wait=60)
@@ -113,7 +116,11 @@ def watch() -> Summary:
         reference_performance=model.manifest.metrics,
         report=report,
         quality_report=quality.report(labelled, model.manifest, folder, monitoring, seed),
+        share=compared.share if compared else None,
     )
+    seen = msgspec.convert(summary, trend_page.Run, from_attributes=True)
+    shown = trend.report(traffic.log, model.manifest, seen)
+    summary = msgspec.structs.replace(summary, trend=shown)
     files.write_json(folder / "summary.json", msgspec.to_builtins(summary))
     files.write_json(paths.MONITORING / "latest.json", msgspec.to_builtins(summary))
     return summary
@@ -310,6 +317,8 @@ def main() -> int:
         print(f"report: {paths.MONITORING / summary.report}")
     if summary.quality_report:
         print(f"report on the labelled answers: {paths.MONITORING / summary.quality_report}")
+    if summary.trend:
+        print(f"over time: {paths.MONITORING / summary.trend}")
     return CODES[summary.status] if "--exit-code" in sys.argv[1:] else 0
 
 
