@@ -39,7 +39,8 @@ class Chart:
         self._width, self._height = width, height
         self._left = 52.0
         self._step = (width - self._left - RIGHT) / max(1, len(labels))
-        self._flags = _flags(marks, self._x, width)
+        # Before the middle of its place, where the values stand.
+        self._flags = _flags(marks, lambda place: self._x(place - 0.3), width)
         self._rows = max((row for *_, row in self._flags), default=-1) + 1
         self._top = TOP + ROW * self._rows + (4 if self._rows else 0)
         self._parts: list[str] = []
@@ -87,7 +88,7 @@ class Chart:
             )
         return self._svg()
 
-    def _x(self, place: int) -> float:
+    def _x(self, place: float) -> float:
         return self._left + (place + 0.5) * self._step
 
     def _y(self, value: float) -> float:
@@ -157,6 +158,8 @@ def _step(rough: float) -> float:
 
 
 def _number(value: float, step: float) -> str:
+    if abs(value) < step / 2:
+        return "0"
     if step >= 1_000_000:
         return f"{value / 1_000_000:g}M"
     if step >= 1000:

@@ -17,6 +17,7 @@ from .. import config
 from ..serving import bundle
 from ..serving.bundle import Manifest
 from .chart import Chart, Dot, Mark
+from .performance import Performance
 from .timeline import DAYS, Point, Timeline, between
 
 WIDTHS = {"wide": (1120, 230), "narrow": (380, 230)}  # of a chart, and its height
@@ -53,8 +54,7 @@ def render(
     gate = config.read("gate", config.Gate)
     names = dict.fromkeys((gate.metric, gate.guard_metric))
     cards = [view.metric(name, manifest.target) for name in names]
-    cards += [view.drift(config.read("monitoring", config.Monitoring).drift_share)]
-    cards += [view.answers(), view.events(), view.numbers(list(names))]
+    cards += [view.drift(), view.answers(), view.events(), view.numbers(list(names))]
     style = "".join(
         files(package).joinpath(name).read_text(encoding="utf-8")
         for package, name in ((bundle.__package__, "page.css"), (__package__, "trend.css"))
@@ -82,6 +82,8 @@ class View:
     """The parts of the page, on one axis."""
 
     def __init__(self, timeline: Timeline, runs: list[Run], history: list[dict[str, Any]]) -> None:
+        monitoring = config.read("monitoring", config.Monitoring)
+        self._min_rows, self._drift_share = monitoring.min_rows, monitoring.drift_share
         self._timeline = timeline
         self._history = [line for line in history if {"at", "event"} <= line.keys()]
         by_period = {timeline.period(run.at): run for run in runs if run.share is not None}
@@ -125,7 +127,7 @@ class View:
                     self._places[point.period],
                     found.value,
                     told,
-                    "bad" if found.worse else "good",
+                    self._kind(point, found),
                     (found.low, found.high),
                     found.reference,
                     versions.index(point.version),
@@ -136,11 +138,18 @@ class View:
         legend = (
             "Dot and bar: answers with a known label, and the 98% interval of their value "
             "(jackknife over stretches of time). Thick tick: the same metric at the release of the "
-            "version that answered. Red: worse by more than <code>max_loss</code> and noise."
+            "version that answered. Red: worse by more than <code>max_loss</code> and noise. "
+            f"Hollow: fewer than {self._min_rows:,} labels, so not judged. What leaves the picture "
+            "is cut off."
         )
         return _card(f"{words} of {target}", self._draw("dots", dots), legend, dots[-1].told)
 
-    def drift(self, limit: float) -> str:
+    def _kind(self, point: Point, found: Performance) -> str:
+        if point.rows < self._min_rows:
+            return "none"
+        return "bad" if found.worse else "good"
+
+    def drift(self) -> str:
         """The share of importance that has drifted, as the monitor saw it."""
         dots = []
         for period, run in sorted(self._runs.items()):
@@ -157,7 +166,7 @@ class View:
             "What the last look of the monitor in a period found, over the days it looks at. "
             "Red: an alarm of any kind; dashed: the share that is one by itself."
         )
-        chart = self._draw("dots", dots, limit=100 * limit)
+        chart = self._draw("dots", dots, limit=100 * self._drift_share)
         return _card(heading, chart, legend, dots[-1].told)
 
     def answers(self) -> str:
