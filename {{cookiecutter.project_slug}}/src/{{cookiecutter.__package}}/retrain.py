@@ -15,6 +15,7 @@ import msgspec
 from . import alerts, arrive, config, files, locks, paths, triggers
 from .cli import Refusal, run
 from .dvc import dvc, stale
+from .monitoring import trend
 from .monitoring.drift import Summary, watch
 from .monitoring.guard import react
 from .pipeline.compose import CONF, noted
@@ -77,6 +78,8 @@ def _run(entry: Entry, journal: Journal, force: bool, propose: bool, unattended:
     news = _take_in(entry, journal, settings.arrive, propose)
     entry["reasons"] = [news] if news else []
     seen = _look(entry)
+    if seen and not propose:
+        trend.log(seen.version)
     alarm = triggers.alarm_of(settings, seen, config.read("monitoring.min_rows", int))
     counted = journal if unattended else []
     decision = triggers.decide(settings, news, alarm, force, counted, datetime.now(UTC))

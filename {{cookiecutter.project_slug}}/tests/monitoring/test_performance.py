@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from {{ cookiecutter.__package }}.monitoring.performance import judge, student, margins
+from {{ cookiecutter.__package }}.monitoring.performance import judge, margins, student
 from {{ cookiecutter.__package }}.tasks import Task
 
 Array = np.ndarray[Any, Any]
