@@ -1,6 +1,6 @@
 # `make demo` shows the whole loop, `make test` tests the template. Both bring their own tools.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint lock bench bench-serving bench-monitoring
+.PHONY: help demo test test-full lint lock bench bench-serving bench-monitoring bench-volume
 
 PYTHON ?= python3
 TOOLS := .tools
@@ -43,6 +43,9 @@ bench-serving: $(TOOLS)/.ready ## measure the service against its peers; needs w
 
 bench-monitoring: $(TOOLS)/.ready ## measure what the monitor finds: make bench-monitoring LIFE=build/demo/flight-delays
 	@python -m benchmarks.monitoring $(if $(LIFE),--life $(LIFE))
+
+bench-volume: $(TOOLS)/.ready ## measure the monitor over logs of millions of predictions: make bench-volume LIFE=build/demo/flight-delays
+	@python -m benchmarks.volume --life $(LIFE)
 
 lock: $(TOOLS)/.ready ## bring locks/*.txt in line with locks/*.in
 	for name in tools clients emulators; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header locks/$$name.in -o locks/$$name.txt || exit 1; done

@@ -34,6 +34,7 @@ class Watched:
         self.drift = self._import("monitoring.drift")
         self.drift.draw = lambda *_: ""
         self.drift.quality.report = lambda *_: ""
+        self.drift.trend.report = lambda *_: ""
         champion, bundle = self._import("serving.champion"), self._import("serving.bundle")
         self.model = bundle.Model(
             self.paths.BUNDLES / champion.read_pointer(self.paths.BUNDLES).bundle

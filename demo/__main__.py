@@ -45,6 +45,7 @@ def summary(facts: dict[str, Any], seconds: dict[str, float]) -> str:
         "Where to look",
         f"  project        {folder}",
         f"  drift report   {folder}/var/monitoring/{known['report']}",
+        f"  over time      {folder}/var/monitoring/{known['trend']}",
         f"  model card     {folder}/var/bundles/{facts['retrain']['bundle']}/card.md",
         f"  history        cd {folder} && make history",
         f"  MLflow         cd {folder} && make ui      then http://127.0.0.1:5000",

@@ -249,9 +249,10 @@ def test_a_key_is_asked_for_and_kept_in_the_tab_only(
     folder = tmp_path / "saved"
     page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     expected = set()
-    for link, name in (("quality-report", "quality_report"), ("report", "report")):
+    links = {"quality-report": "quality_report", "report": "report", "trend": "trend"}
+    for link, name in links.items():
         page.tab_to(link)
-        assert page.text(f"#{link}").startswith("Save the report")
+        assert page.text(f"#{link}").startswith("Save the ")
         page.press("Enter")
         report = keyed.json("var/monitoring/latest.json")[name]
         expected.add((keyed.folder / "var/monitoring" / report).read_bytes())

@@ -16,7 +16,7 @@ import yaml
 from demo.project import TEMPLATE, bake
 
 from .conftest import Lived, git
-from .inside import copy, refusal
+from .inside import copy, edit, refusal
 from .test_extremes import lent
 from .test_options import CHOICES
 
@@ -91,6 +91,7 @@ def test_a_real_cron_runs_what_was_installed_and_nothing_is_left_of_it(
     others = f'PYTHONPATH="{project.folder / "src"}"\n{OTHERS}'  # the environment is borrowed
     alone.run("crontab", "-", given=others)
     make = ("make", "--directory", str(project.folder))
+    edit(project, "conf/retrain/default.yaml", "cooldown_hours: 1", "cooldown_hours: 0")
     project.environment |= {"RETRAIN_AT": "* * * * *", "DRIFT_AT": "* * * * *"}
     assert "installed" in project.run(*alone.command(*make, "cron-install"))
     project.run(*alone.command(*make, "cron-install"))

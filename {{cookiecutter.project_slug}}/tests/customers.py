@@ -83,8 +83,18 @@ PARAMS: dict[str, Any] = {
         "min_share": 0.02,
         "max_repeated": 0.05,
         "max_loss": 0.05,
+        "rollback_days": 14,
     },
-    "retrain": {"arrive": "next", "only_when_needed": True, "commit": False, "push": False},
+    "retrain": {
+        "arrive": "next",
+        "triggers": ["new_data", "drift", "degraded", "by_hand"],
+        "drift_without_labels": "retrain",
+        "cooldown_hours": 1,
+        "max_per_week": 3,
+        "commit": False,
+        "push": False,
+    },
+    "alerts": {"command": None, "events": [], "timeout_seconds": 10},
 }
 
 MODELS: dict[str, dict[str, Any]] = {

@@ -7,11 +7,12 @@ import pytest
 
 from {{ cookiecutter.__package }} import arrive, files, paths, retrain
 from {{ cookiecutter.__package }}.cli import Busy, Refusal
+from {{ cookiecutter.__package }}.monitoring import drift
 from {{ cookiecutter.__package }}.serving.champion import POINTER
 from {{ cookiecutter.__package }}.serving.runs import RETRAINED, Run, last
 
 from . import customers, project
-from .monitoring import traffic
+from .monitoring import test_guard, traffic
 
 Calls = list[tuple[str, ...]]
 BETTER = customers.MODELS["hist_gradient_boosting"]
@@ -154,7 +155,7 @@ def test_drift_without_anything_new_is_seen_and_changes_nothing(
 def test_drift_and_new_data_are_both_named_and_a_step_that_fails_is_in_the_journal(
     released: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    traffic.answered("2024-05", lambda row: row | {"age": 99, "from": "web", "region": "1"})
+    traffic.answered("2024-06", lambda row: row | {"age": 99, "from": "web", "region": "1"})
     monkeypatch.setattr(project, "run", failing(Refusal("`dvc repro` failed")))
     with pytest.raises(Refusal):
         retrain.retrain()
@@ -190,6 +191,165 @@ def test_a_model_that_was_not_judged_is_still_a_reason(
     project.run()  # a run that was cut off before its release
     assert retrain.retrain()["outcome"] == "promoted"
     assert journal()["reasons"] == ["the evaluated model has not been judged yet"]
+
+
+def test_without_the_trigger_new_data_wait_and_more_come_in_meanwhile(
+    released: Path, calls: Calls, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings |= {"retrain__triggers": ["drift", "by_hand"], "model": BETTER}
+    entry = retrain.retrain()
+    assert (entry["outcome"], entry["reasons"]) == ("waiting", ["new data: 2024-05"])
+    assert "waits for a trigger (drift, by_hand)" in journal()["why_not"]
+    assert (paths.RAW / "2024-05.parquet").exists()  # with labels of what was predicted
+    assert ended_well() == Run(journal()["ended"], "waiting")
+    monkeypatch.setattr(retrain, "stale", lambda: True)
+    entry = retrain.retrain()
+    assert (entry["outcome"], entry["reasons"]) == ("waiting", ["new data: 2024-05, 2024-06"])
+    assert ("repro",) not in calls
+    entry = retrain.retrain(force=True)
+    assert entry["outcome"] == "promoted"
+    assert entry["reasons"] == ["new data: 2024-05, 2024-06", "asked for by hand"]
+    assert project.bundle(2).exists()
+    monkeypatch.setattr(retrain, "stale", lambda: False)
+    assert retrain.retrain()["outcome"] == "nothing_to_do"
+
+
+def test_what_waited_and_was_learnt_from_by_hand_is_no_news_any_more(
+    released: Path, calls: Calls, settings: dict[str, Any]
+) -> None:
+    settings["retrain__triggers"] = ["drift"]
+    assert retrain.retrain()["outcome"] == "waiting"
+    settings["retrain__arrive"] = "none"
+    entry = retrain.retrain()  # nothing is stale: somebody has run `dvc repro`
+    assert (entry["outcome"], entry["new_partitions"]) == ("nothing_to_do", [])
+
+
+def test_force_is_refused_where_it_is_switched_off(
+    released: Path, calls: Calls, settings: dict[str, Any]
+) -> None:
+    settings["retrain__triggers"] = ["new_data"]
+    with pytest.raises(Refusal, match="add by_hand to `triggers` in conf/retrain/"):
+        retrain.retrain(force=True)
+    assert calls == [("repro", "compose")]
+    assert journal()["outcome"] == "failed"
+
+
+def test_drift_that_is_an_alert_only_starts_nothing(
+    released: Path, calls: Calls, settings: dict[str, Any]
+) -> None:
+    settings |= {"retrain__triggers": ["drift"], "retrain__drift_without_labels": "alert"}
+    settings["alerts"] = hook("drift", "waiting")
+    traffic.answered("2024-06", lambda row: row | {"age": 99, "from": "web", "region": "1"})
+    entry = retrain.retrain()  # it takes in May: nothing is known of June's answers
+    assert entry["monitoring"]["status"] == "drift"
+    assert (entry["outcome"], entry["reasons"]) == ("waiting", ["new data: 2024-05"])
+    assert [event["event"] for event in files.read_lines(Path("told"))] == ["drift", "waiting"]
+
+
+def hook(*events: str, command: str = "cat >>told") -> dict[str, Any]:
+    return {"command": command, "events": list(events), "timeout_seconds": 10}
+
+
+def test_an_unattended_run_is_held_back_and_the_next_one_picks_up_what_waits(
+    released: Path, calls: Calls, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings |= {"retrain__arrive": "none", "model": BETTER, "alerts": hook("held_back")}
+    assert retrain.retrain(force=True, unattended=True)["outcome"] == "promoted"
+    settings["retrain__arrive"] = "next"
+    calls.clear()
+    held = retrain.retrain(unattended=True)
+    assert (held["outcome"], held["reasons"]) == ("held_back", ["new data: 2024-05"])
+    assert "cooldown_hours is 1" in journal()["why_not"]
+    assert ("repro",) not in calls
+    monkeypatch.setattr(retrain, "stale", lambda: True)
+    settings["retrain__arrive"] = "none"
+    assert retrain.retrain(unattended=True)["outcome"] == "held_back"
+    (event,) = files.read_lines(Path("told"))  # once in a row
+    assert event["reason"] == held["why_not"]
+    settings["retrain__cooldown_hours"] = 0
+    entry = retrain.retrain(unattended=True)
+    assert entry["outcome"] in ("promoted", "refused")
+    assert entry["reasons"] == ["new data: 2024-05"]
+
+
+def test_limits_do_not_hold_for_who_types_the_command_nor_when_forced(
+    released: Path, calls: Calls, settings: dict[str, Any]
+) -> None:
+    settings |= {"retrain__arrive": "none", "retrain__triggers": ["schedule", "by_hand"]}
+    settings["retrain__max_per_week"] = 1
+    assert retrain.retrain()["outcome"] in ("promoted", "refused")
+    assert journal()["reasons"] == ["due by the schedule"]
+    assert retrain.retrain(unattended=True)["outcome"] == "held_back"
+    assert retrain.retrain()["outcome"] in ("promoted", "refused")
+    assert retrain.retrain(force=True, unattended=True)["outcome"] in ("promoted", "refused")
+
+
+def test_a_run_that_fails_in_training_counts_for_the_limits(
+    released: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(project, "run", failing(Refusal("`dvc repro` failed")))
+        with pytest.raises(Refusal):
+            retrain.retrain(unattended=True)
+    monkeypatch.setattr(retrain, "stale", lambda: True)
+    assert retrain.retrain(unattended=True)["outcome"] == "held_back"
+
+
+def test_the_hook_is_told_how_a_run_has_ended(
+    released: Path, calls: Calls, settings: dict[str, Any]
+) -> None:
+    settings |= {"model": BETTER, "alerts": hook("promoted", "refused", "failed")}
+    retrain.retrain()
+    (event,) = files.read_lines(Path("told"))
+    assert (event["event"], event["version"]) == ("promoted", 2)
+    assert event["reason"] == journal()["decision"]["reason"]
+    assert event["details"] == journal()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a bug"), Refusal("no disk")])
+def test_a_run_that_fails_in_any_way_is_told_of_and_in_the_journal(
+    error: BaseException,
+    released: Path,
+    calls: Calls,
+    settings: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings["alerts"] = hook("failed", command="cat >>told; exit 3")
+    monkeypatch.setattr(project, "run", failing(error))
+    with pytest.raises(type(error)):
+        retrain.retrain()
+    (event,) = files.read_lines(Path("told"))
+    assert (event["event"], event["reason"]) == ("failed", journal()["error"])
+    assert (journal()["outcome"], journal()["not_told"]) == ("failed", ["exit code 3"])
+
+
+def test_a_failing_hook_does_not_fail_the_run(
+    released: Path, calls: Calls, settings: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings |= {"retrain__arrive": "none", "model": BETTER}
+    settings["alerts"] = hook("drift", "promoted", command="no-such-command")
+    traffic.answered("2024-05", lambda row: row | {"age": 99, "from": "web", "region": "1"})
+    assert retrain.retrain(force=True)["outcome"] == "promoted"
+    assert len(journal()["not_told"]) == 2
+    said = [line for line in capsys.readouterr().out.splitlines() if "nobody was told" in line]
+    assert [line.split(",")[0].split()[-1] for line in said] == ["drift", "promoted"]
+
+
+def test_a_degraded_champion_is_left_first_and_the_run_does_not_let_it_back_in(
+    replaced: Path, calls: Calls, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings |= {"retrain__arrive": "none", "model": BETTER}
+    settings["alerts"] = hook("degraded", "rolled_back", "refused", "promoted")
+    monkeypatch.setattr(drift, "draw", lambda *_: "")
+    test_guard.answered(test_guard.turned)
+    entry = retrain.retrain(force=True)
+    assert entry["monitoring"]["status"] == "degraded"
+    assert entry["rollback"]["version"] == 1
+    assert entry["outcome"] == "refused"
+    assert "version 2 was rolled back on" in entry["decision"]["reason"]
+    assert test_guard.serves() == 1
+    events = [event["event"] for event in files.read_lines(Path("told"))]
+    assert events == ["degraded", "rolled_back", "refused"]
 
 
 def test_an_experiment_is_never_released_unattended(released: Path, calls: Calls) -> None:

@@ -124,6 +124,22 @@ def test_times_and_addresses_are_taken_from_the_environment(
     assert f"VAR_DIR={paths.VAR}" in shlex.split(drift)
 
 
+@pytest.mark.parametrize("address", ["http://h/a-secret", "http://h/?a=secret&b=%20 'it"])
+def test_the_address_of_a_web_hook_is_handed_on_and_not_shown(
+    address: str,
+    table: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ALERT_URL", address)
+    run("install", monkeypatch)
+    for line in lines(table):
+        assert f"ALERT_URL={address}" in shlex.split(line.replace(r"\%", "%"))
+    said = capsys.readouterr().out
+    assert said.count(" ALERT_URL=... ") == len(schedule.TIMES)
+    assert "secret" not in said
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -167,7 +183,7 @@ def test_a_crontab_that_cannot_be_read_is_not_written_over(
     table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = table.with_name("crontab")
-    command.write_text("#!/bin/sh\necho 'you may not' >&2; touch written; exit 1\n")
+    command.write_text("#!/bin/sh\necho 'you may not' >&2; exit 1\n")
     with pytest.raises(Refusal, match="`crontab -l` failed: you may not"):
         run("install", monkeypatch)
     command.write_text("#!/bin/sh\ntest $1 = -l || { echo 'bad minute' >&2; exit 1; }\n")

@@ -186,15 +186,45 @@ class Monitoring(Group):
     min_share: float
     max_repeated: float
     max_loss: float
+    rollback_days: NotNegative | None = None
+
+
+Trigger = Literal["new_data", "drift", "degraded", "schedule", "by_hand"]
 
 
 class Retrain(Group):
-    """What an unattended run may do."""
+    """What starts a retraining, what limits an unattended one, and what it may do."""
 
     arrive: Literal["next", "all", "none"]
-    only_when_needed: bool
     commit: bool
     push: bool
+    triggers: list[Trigger]
+    drift_without_labels: Literal["retrain", "alert"] = "retrain"
+    cooldown_hours: NotNegative = 0
+    max_per_week: Positive | None = None
+
+
+Event = Literal[
+    "drift",
+    "degraded",
+    "schema_error",
+    "insufficient_data",
+    "promoted",
+    "refused",
+    "proposed",
+    "failed",
+    "held_back",
+    "waiting",
+    "rolled_back",
+]
+
+
+class Alerts(Group):
+    """The command that is told of events; None when nobody is."""
+
+    command: str | None = None
+    events: list[Event] = []
+    timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=30)] = 10
 
 
 class Params(Group):
@@ -212,6 +242,7 @@ class Params(Group):
     serving: Serving
     monitoring: Monitoring
     retrain: Retrain
+    alerts: Alerts = msgspec.field(default_factory=Alerts)
 
 
 def check(params: object, type_: type[T], where: str) -> T:

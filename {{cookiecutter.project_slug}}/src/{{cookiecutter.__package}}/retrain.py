@@ -1,4 +1,4 @@
-"""`make retrain`: new data, monitoring, pipeline, release and record, under one lock.
+"""`make retrain`: new data, monitoring, decision, pipeline, release and record, under one lock.
 
 Whatever keeps the schedule calls this. Safe to repeat: what an interrupted run has finished is
 found done by the next.
@@ -6,77 +6,90 @@ found done by the next.
 
 import subprocess
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from . import arrive, config, files, locks, paths
+from . import alerts, arrive, config, files, locks, paths, triggers
 from .cli import Refusal, run
 from .dvc import dvc, stale
-from .monitoring.drift import watch
+from .monitoring import trend
+from .monitoring.drift import Summary, watch
+from .monitoring.guard import react
 from .pipeline.compose import CONF, noted
 from .registry import history, lineage
 from .registry.release import release
 from .serving.champion import read_pointer
 from .serving.runs import RETRAINED, Run
 
+Entry = dict[str, Any]
+Journal = list[Entry]
+
 RECORDED = ("conf/arrived.yaml", "params.json", "schema.json", "dvc.lock")
 
 
-def retrain(force: bool = False, propose: bool = False) -> dict[str, Any]:
+def retrain(force: bool = False, propose: bool = False, unattended: bool = False) -> Entry:
     """Run once and return the journal entry, which is appended whatever happens.
 
-    `outcome` is one of nothing_to_do, promoted, refused, proposed, failed. With `propose`
-    nothing is released: what has been learned is recorded for somebody to look at.
+    `outcome` is one of nothing_to_do, waiting, held_back (see `triggers`), promoted, refused,
+    proposed, failed. With `propose` nothing is released: what has been learned is recorded for
+    somebody to look at. The limits of conf/retrain/ hold for `unattended` runs.
     """
     with locks.exclusive("retrain"):
-        entry: dict[str, Any] = {"started": history.now(), "outcome": "failed", "reasons": []}
+        journal = files.read_lines(paths.JOURNAL)
+        entry: Entry = {"started": history.now(), "outcome": "failed", "reasons": []}
         try:
-            _run(entry, force, propose)
+            _run(entry, journal, force, propose, unattended)
         except BaseException as error:
             entry["error"] = str(error) or type(error).__name__
             raise
         finally:
             entry["ended"] = history.now()
-            files.append_line(paths.JOURNAL, entry)
+            _close(entry, journal)
         # The service, which tells how long ago that was, does not see the journal.
         done = Run(entry["ended"], entry["outcome"])
         files.write_json(paths.MONITORING / RETRAINED, msgspec.to_builtins(done))
         return entry
 
 
-def _run(entry: dict[str, Any], force: bool, propose: bool) -> None:
+def _close(entry: Entry, journal: Journal) -> None:
+    """Tell the alert hook, and write the journal: in this order, since the disk may be full."""
+    try:
+        _troubles(entry, [alerts.ended(entry, journal[-1].get("outcome", "") if journal else "")])
+    finally:
+        files.append_line(paths.JOURNAL, entry)
+
+
+def _troubles(entry: Entry, troubles: Sequence[str | None]) -> None:
+    """Keep what went wrong with the alert hook."""
+    if found := [trouble for trouble in troubles if trouble]:
+        entry.setdefault("not_told", []).extend(found)
+
+
+def _run(entry: Entry, journal: Journal, force: bool, propose: bool, unattended: bool) -> None:
     if noted(CONF):
         raise Refusal("conf/overrides.yaml holds an experiment; `make exp` alone removes it")
     dvc("repro", "compose")
     settings = config.read("retrain", config.Retrain)
-    behind = stale()
-    if settings.arrive != "none" and not behind:  # one step after the other
-        arrive.arrive(settings.arrive)
-    entry["new_partitions"] = arrive.pending()
-    reasons: list[str] = entry["reasons"]
-    dvc("repro", "validate")  # brings the labels of what was predicted earlier, too
-    if entry["new_partitions"]:
-        reasons.append(f"new data: {', '.join(entry['new_partitions'])}")
-    elif behind:
-        reasons.append("data, configuration or code have changed since the last run")
-    elif not propose and not history.judged(lineage.read().fingerprint):
-        reasons.append("the evaluated model has not been judged yet")
-    if force:
-        reasons.append("asked for by hand")
-    needed = bool(reasons) or not settings.only_when_needed
-    if read_pointer(paths.BUNDLES) is not None:
-        seen = watch()
-        entry["monitoring"] = msgspec.to_builtins(seen)
-        print(f"monitoring: {seen.status} ({seen.reason})")
-        if seen.status in ("drift", "degraded"):
-            reasons.append(f"{seen.status}: {seen.reason}")
-    if not needed:
-        # The pipeline is deterministic: drift alone, without anything new, gives the same model.
-        entry["outcome"] = "nothing_to_do"
-        print("nothing new to learn from: nothing to do")
+    if force and "by_hand" not in settings.triggers:
+        raise Refusal("FORCE=1 is switched off: add by_hand to `triggers` in conf/retrain/")
+    news = _take_in(entry, journal, settings.arrive, propose)
+    entry["reasons"] = [news] if news else []
+    seen = _look(entry)
+    if seen and not propose:
+        trend.log(seen.version)
+    alarm = triggers.alarm_of(settings, seen, config.read("monitoring.min_rows", int))
+    counted = journal if unattended else []
+    decision = triggers.decide(settings, news, alarm, force, counted, datetime.now(UTC))
+    entry["reasons"] = decision.reasons
+    if decision.step != "retrain":
+        entry |= {"outcome": decision.step, "why_not": decision.why_not}
+        print(f"{decision.step.replace('_', ' ')}: {decision.why_not}")
         return
-    print(f"retraining: {'; '.join(reasons)}")
+    print(f"retraining: {'; '.join(decision.reasons)}")
+    entry["training"] = True
     dvc("repro")
     _record(entry, settings)
     if propose:
@@ -86,7 +99,43 @@ def _run(entry: dict[str, Any], force: bool, propose: bool) -> None:
     entry["decision"] = files.read_lines(paths.HISTORY)[-1]
 
 
-def _record(entry: dict[str, Any], settings: config.Retrain) -> None:
+def _take_in(entry: Entry, journal: Journal, which: str, propose: bool) -> str:
+    """Take new data over and validate them, which brings the labels of what was predicted, too.
+
+    Returns what there is to learn from that no model has been judged on; empty when nothing is.
+    """
+    behind = stale()
+    last = journal[-1] if journal else {}
+    waits = last.get("outcome") in triggers.WAITS
+    if which != "none" and (waits or not behind):  # one step after the other
+        arrive.arrive(which)
+    waiting = last.get("new_partitions", []) if waits and behind else []
+    entry["new_partitions"] = list(dict.fromkeys([*waiting, *arrive.pending()]))
+    dvc("repro", "validate")
+    if entry["new_partitions"]:
+        return f"new data: {', '.join(entry['new_partitions'])}"
+    if behind:
+        return "data, configuration or code have changed since the last run"
+    if not propose and not history.judged(lineage.read().fingerprint):
+        return "the evaluated model has not been judged yet"
+    return ""
+
+
+def _look(entry: Entry) -> Summary | None:
+    """Have the monitor look at the champion's traffic, and do what follows at once."""
+    if read_pointer(paths.BUNDLES) is None:
+        return None
+    seen = watch()
+    entry["monitoring"] = msgspec.to_builtins(seen)
+    print(f"monitoring: {seen.status} ({seen.reason})")
+    guarded, troubles = react(seen)
+    if guarded:
+        entry["rollback"] = msgspec.to_builtins(guarded)
+    _troubles(entry, troubles)
+    return seen
+
+
+def _record(entry: Entry, settings: config.Retrain) -> None:
     """Keep this data version: its files go to the remote first, then their hashes into git.
 
     Before the release, so that the commit a version names is the one that makes it again.
@@ -107,8 +156,9 @@ def _record(entry: dict[str, Any], settings: config.Retrain) -> None:
 
 
 def main() -> None:
-    """Exit code 0 also when the gate refuses: that is an answer, not a failure."""
-    entry = retrain("--force" in sys.argv[1:], "--propose" in sys.argv[1:])
+    """Exit code 0 also when the gate refuses or a limit holds: these are no failures."""
+    asked = sys.argv[1:]
+    entry = retrain("--force" in asked, "--propose" in asked, "--unattended" in asked)
     print(f"outcome: {entry['outcome']}; the journal is {paths.JOURNAL}")
 
 

@@ -16,7 +16,14 @@ from .cli import Refusal, run
 # Minute, hour, day of the month, month, weekday. Odd minutes: at full hours all machines are busy.
 TIMES = {"retrain": ("RETRAIN_AT", "17 3 2 * *"), "drift": ("DRIFT_AT", "43 4 * * *")}
 # What cron's own environment lacks.
-HANDED_ON = ("VAR_DIR", "MLFLOW_TRACKING_URI", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY")
+HIDDEN = "ALERT_URL"  # who knows a web hook's address may write to it
+HANDED_ON = (
+    "VAR_DIR",
+    "MLFLOW_TRACKING_URI",
+    "DO_NOT_TRACK",
+    "MLFLOW_DISABLE_TELEMETRY",
+    HIDDEN,
+)
 LONGEST = 998  # characters of a command that cron reads
 
 
@@ -47,6 +54,12 @@ def line(what: str) -> bytes:
     if len(os.fsencode(command)) > LONGEST:
         raise Refusal(f"the command is over {LONGEST} characters, too long for cron")
     return os.fsencode(f"{times} {command}\n")
+
+
+def shown(what: str) -> str:
+    """The crontab line as it may stand on a screen."""
+    hidden = shlex.quote(f"{HIDDEN}={os.environ.get(HIDDEN, '')}").replace("%", r"\%")
+    return os.fsdecode(line(what)).replace(f" {hidden} ", f" {HIDDEN}=... ")
 
 
 def without(table: bytes) -> bytes:
@@ -104,7 +117,7 @@ def main() -> None:
         print("the crontab holds nothing of this project" if after == before else "removed")
     else:
         after = install(before)
-        print("".join(os.fsdecode(line(what)) for what in TIMES), end="")
+        print("".join(map(shown, TIMES)), end="")
         print(f"installed; what a run says is below {paths.LOGS}, and cron mails what failed")
     if after != before:
         write(after)

@@ -14,7 +14,11 @@ from . import paths
 from .cli import Refusal, run
 from .registry.history import now
 
-COMMANDS = {"retrain": ("retrain", 6 * 3600), "drift": ("monitoring.drift", 3600)}  # seconds
+# The module with its arguments, and the seconds that it may take.
+COMMANDS = {
+    "retrain": (("retrain", "--unattended"), 6 * 3600),
+    "drift": (("monitoring.drift",), 3600),
+}
 KEPT = 5  # older logs
 LARGE = 1_000_000  # bytes of a log that is set aside
 MERCY = 60  # seconds to end in good order
@@ -76,8 +80,9 @@ def main() -> int:
     """Take the name of one of `COMMANDS`."""
     if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:
         raise Refusal(f"name one of: {', '.join(COMMANDS)}")
-    module, seconds = COMMANDS[sys.argv[1]]
-    return start(sys.argv[1], [sys.executable, "-m", f"{__package__}.{module}"], seconds)
+    (module, *arguments), seconds = COMMANDS[sys.argv[1]]
+    command = [sys.executable, "-m", f"{__package__}.{module}", *arguments]
+    return start(sys.argv[1], command, seconds)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from {{ cookiecutter.__package }} import paths
+from {{ cookiecutter.__package }}.monitoring import answered, labels
+from {{ cookiecutter.__package }}.monitoring import traffic as found_in
 from {{ cookiecutter.__package }}.monitoring.traffic import Traffic
 
 from .. import customers
@@ -117,3 +121,96 @@ def test_the_label_in_the_data_counts_more_than_the_one_told(released: Path) -> 
     write(line(customers.request(0, "2024-04"), 0.1, name="a"))
     told("a", 0)
     assert seen().labelled() == [(1, 0.1)]
+
+
+def test_labelled_answers_come_with_the_row_that_was_sent(released: Path) -> None:
+    assert seen().asked(10, 0, days_ago(9)) == []
+    other = customers.request(2, "2024-05")
+    write(line(ROW, 0.1, days_ago=3, name="a"), name="2024-01-01.1-a.0")
+    write(line(ROW, 0.2, days_ago=2, name="b"), line(other, 0.3, days_ago=1, name="c"))
+    write(line(customers.request(3, "2024-05"), 0.4, name="d"))  # nobody knows of this one
+    for name in ("a", "b", "c"):
+        told(name, 1)
+    found = seen().asked(10, 0, days_ago(9))
+    # of a row asked for twice the last answer counts
+    assert [(label, answer) for label, answer, _ in found] == [(1, 0.2), (1, 0.3)]
+    assert [json.loads(row) for *_, row in found] == [ROW, other]
+    assert seen().asked(10, 0, days_ago(1.5)) == found[1:]
+
+
+def test_labelled_answers_are_drawn_and_the_same_ones_for_the_same_seed(released: Path) -> None:
+    rows = [customers.request(number) | {"customer_id": None} for number in range(50)]
+    write(*(line(row, n / 100, name=f"{n}") for n, row in enumerate(rows)))
+    for n in range(50):
+        told(f"{n}", n % 2)
+    first = seen().asked(20, 7, days_ago(1))
+    assert len(first) == 20
+    assert first == seen().asked(20, 7, days_ago(1)) != seen().asked(20, 8, days_ago(1))
+    assert all(label == round(answer * 100) % 2 for label, answer, _ in first)
+
+
+def days_ago(days: float) -> datetime:
+    return datetime.now(UTC) - timedelta(days=days)
+
+
+def numbered(count: int) -> list[str]:
+    """Lines of as many customers."""
+    return [line(ROW | {"customer_id": str(n)}, n / count) for n in range(count)]
+
+
+def test_a_sample_is_fair_however_often_one_row_is_asked_for(released: Path) -> None:
+    others = numbered(1000)
+    for name in ("2024-05-01.1-a.0", "2999-05-01.1-a.0"):
+        write(*others[:500], *(line(ROW, 0.9) for _ in range(500)), name=name)
+    shares = [(seen().sample(200, seed, "p")["p"] == 0.9).mean() for seed in range(20)]
+    assert 0.45 < sum(shares) / len(shares) < 0.55
+    assert max(abs(share - 0.5) for share in shares) < 0.2
+
+
+def test_doubled_rows_are_found_in_a_sample(
+    released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = numbered(4000)
+    monkeypatch.setattr(found_in, "DOUBLES", 2000)
+    write(*lines[:2000], name="2024-05-01.1-a.0")
+    write(*lines[2000:], name="2024-05-02.1-a.0")
+    assert seen().repeated() == 0
+    write(*numbered(1000), name="2999-05-01.1-a.0")  # asked for in an earlier file
+    assert seen().repeated() == pytest.approx(0.2, abs=0.05)
+    write(*numbered(1000), *numbered(500), name="2999-05-01.1-a.0")  # and in the same
+    assert seen().repeated() == pytest.approx(2500 / 6500, abs=0.05)
+
+
+def test_labels_of_a_long_log_are_looked_for_in_a_sample_of_it(
+    released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = customers.frame("2024-04").assign(churned=1.0)
+    customers.write(rows, paths.RAW / "2024-04.parquet")
+    asked = [customers.request(number, "2024-04") for number in range(200)]
+    write(*(line(row, 0.1, days_ago=2) for row in asked), name="2024-05-01.1-a.0")
+    write(*(line(row, 0.9) for row in asked))
+    monkeypatch.setattr(labels, "ROWS", 60)
+    found = seen().labelled()
+    assert found == [(1, 0.9)] * len(found)  # the last answer counts here, too
+    assert 25 < len(found) < 90
+
+
+def test_packed_files_are_counted_once(released: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(line(ROW, 0.1), line(ROW, 0.2, days_ago=31), name="2024-05-01.1-a.0")
+    assert seen().count() == 1
+    write(line(ROW, 0.3), name="2024-05-02.1-a.0")
+    asked = []
+    count = answered.Answered._count
+
+    def counting(log: answered.Answered, source: str, name: str) -> answered.Parts:
+        asked.append(source)
+        return count(log, source, name)
+
+    monkeypatch.setattr(answered.Answered, "_count", counting)
+    assert seen().count() == 2
+    first, still_open = asked
+    assert "2024-05-02" in first
+    assert "2024-05-01" not in first
+    assert still_open == answered.OPEN
+    (paths.PREDICTIONS / "2024-05-02.1-a.0.packed.parquet").unlink()  # put away by somebody
+    assert seen().count() == 1

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from {{ cookiecutter.__package }} import paths
 from {{ cookiecutter.__package }}.serving.bundle import Model
@@ -22,10 +23,11 @@ def model() -> Model:
 
 
 def line(
-    row: Row, probability: float, days_ago: float = 0, version: int = 1, name: str = "x"
+    row: Row, probability: float, days_ago: float = 0, version: int = 1, name: str = ""
 ) -> str:
     """One line of the log."""
     at = (datetime.now(UTC) - timedelta(days=days_ago)).isoformat(timespec="milliseconds")
+    name = name or f"{uuid4().hex}-0"
     record = {"id": name, "at": at, "version": version, "probability": probability}
     return json.dumps(record | {"label": int(probability >= 0.5), "row": row}) + "\n"
 

@@ -68,6 +68,7 @@ def test_what_the_page_links_to_is_served(client: TestClient, var: Path) -> None
     for name, path in (
         ("report", "monitoring/report"),
         ("quality_report", "monitoring/quality"),
+        ("trend", "monitoring/trend"),
     ):
         assert f'href="{path}"' in HTML
         files.write_json(var / "monitoring/latest.json", {name: ""})

@@ -1,42 +1,73 @@
-"""Turning complete files of the prediction log into Parquet, a tenth of the size.
+"""Turning complete files of the prediction log and of the feedback into Parquet, see `layout`.
 
 One file becomes one file, written aside and renamed before the old one goes, so that an
 interruption loses nothing and doubles nothing.
 """
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
 from .. import files
+from . import database, layout
 
-COLUMNS = (
-    "{'id': 'VARCHAR', 'at': 'TIMESTAMPTZ', 'version': 'INTEGER', 'probability': 'DOUBLE', "
-    "'label': 'VARCHAR', 'probabilities': 'DOUBLE[]', 'value': 'DOUBLE', 'row': 'JSON'}"
-)
-# A line that a crash has torn does not parse and is passed over.
-READ = f"read_json($log, format = 'newline_delimited', ignore_errors = true, columns = {COLUMNS})"
-NAME = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)\.(?P<writer>[^.]+)\.(?P<number>\d+)\.jsonl")
+NAME = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)\.(?P<writer>[^.]+)\.(?P<number>\d+)")
 GRACE = timedelta(minutes=5)  # after midnight, for answers that were under way
+PACKED = ".packed.parquet"
+GROUP = 2048  # rows of a row group, DuckDB's fewest: a small sample then reads little
+BLOCK = 1 << 20  # bytes read at once
 
 
-def compact(folder: Path) -> None:
-    """Replace each file of a log that no writer will touch again."""
-    for path in complete(sorted(folder.glob("*.jsonl"))):
-        target = path.with_suffix(".parquet")
+def predictions(folder: Path, key: str, time: str | None) -> None:
+    """Pack the prediction log; `key` and `time` are the names of these columns of a row."""
+    _pack(folder, layout.PREDICTIONS, lambda source: layout.answers(source, key, time))
+
+
+def feedback(folder: Path) -> None:
+    """Pack what was told of answers."""
+    _pack(folder, layout.FEEDBACK, lambda source: f"SELECT * FROM {source} ORDER BY id")
+
+
+def _pack(folder: Path, columns: str, query: Callable[[str], str]) -> None:
+    """Replace each file that no writer will touch again, and those of an earlier layout."""
+    plain = complete(sorted(folder.glob("*.jsonl")))
+    earlier = sorted(set(folder.glob("*.parquet")) - set(packed(folder)))
+    for path in [*plain, *earlier]:
+        target = path.with_suffix(PACKED)
         if not target.exists():  # else the last run was interrupted here
-            with files.replacing(target) as aside, duckdb.connect() as connection:
-                found = connection.sql(f"FROM {READ}", params={"log": path.as_posix()})
-                found.write_parquet(aside.as_posix())
+            source = layout.lines(columns, [path])
+            if path in earlier:
+                source = f'(SELECT * REPLACE ("row"::JSON AS "row") FROM {layout.parquet([path])})'
+            with database.connect() as connection:
+                write(connection, query(source), target)
         path.unlink(missing_ok=True)
+
+
+def write(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    """Write a query's result as a packed file."""
+    with files.replacing(path) as aside:
+        found = connection.sql(query)
+        found.write_parquet(aside.as_posix(), compression="zstd", row_group_size=GROUP)
+
+
+def packed(folder: Path) -> list[Path]:
+    """The packed files."""
+    return sorted(folder.glob(f"*{PACKED}"))
+
+
+def still_open(folder: Path) -> list[Path]:
+    """The files of JSON lines that are not packed yet."""
+    done = {path.name.removesuffix(PACKED) for path in packed(folder)}
+    return [path for path in sorted(folder.glob("*.jsonl")) if path.stem not in done]
 
 
 def complete(paths: list[Path]) -> list[Path]:
     """The files that are of an earlier day, or that their writer has left for the next one."""
     today = f"{datetime.now(UTC) - GRACE:%Y-%m-%d}"
-    named = [(path, match) for path in paths if (match := NAME.fullmatch(path.name))]
+    named = [(path, match) for path in paths if (match := NAME.fullmatch(path.stem))]
     last: dict[str, int] = {}
     for _, match in named:
         last[match["writer"]] = max(last.get(match["writer"], 0), int(match["number"]))
@@ -47,18 +78,13 @@ def complete(paths: list[Path]) -> list[Path]:
     ]
 
 
-def torn(paths: list[Path]) -> int:
-    """How many lines of these files do not parse: a process died, or a disk failed, while writing.
-
-    An answer whose line is torn was never sent.
-    """
-    lines = 0
+def lines(paths: list[Path]) -> int:
+    """How many lines there are, torn ones among them."""
+    count = 0
     for path in paths:
-        data = path.read_bytes()
-        lines += data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
-    if not lines:
-        return 0
-    with duckdb.connect() as connection:
-        values = {"log": [path.as_posix() for path in paths]}
-        ((parsed,),) = connection.execute(f"SELECT count(id) FROM {READ}", values).fetchall()
-    return lines - int(parsed)
+        last = b"\n"
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                count, last = count + block.count(b"\n"), block[-1:]
+        count += last != b"\n"
+    return count

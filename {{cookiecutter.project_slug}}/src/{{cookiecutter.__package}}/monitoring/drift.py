@@ -17,9 +17,9 @@ from ..registry.history import now
 from ..serving import bundle
 from ..serving.champion import read_pointer
 from ..serving.schema import Column
-from . import quality
-from .compact import compact
+from . import quality, trend, trend_page
 from .comparison import Comparison, Finding, compare
+from .guard import react
 from .importance import importance
 from .performance import Performance, judge
 from .traffic import Traffic
@@ -46,7 +46,8 @@ class Summary(msgspec.Struct, frozen=True):
     what matters most first; `repeated` is the share of rows asked for before. `performance` holds
     the metrics on rows whose labels are known and `intervals` those that the gate goes by; both
     are empty as long as none are. `torn_lines` of the log do not parse: their
-    answers were never sent. `report` and `quality_report`, empty when there is none, lie below
+    answers were never sent. `share` of the columns, by importance, has drifted; None when there
+    were too few rows. `report`, `quality_report` and `trend`, empty when there is none, lie below
     var/monitoring/.
     """
 
@@ -65,6 +66,8 @@ class Summary(msgspec.Struct, frozen=True):
     reference_performance: dict[str, float]
     report: str
     quality_report: str
+    share: float | None = None
+    trend: str = ""
 
 
 @locks.exclusive("monitor", wait=60)
@@ -76,7 +79,6 @@ def watch() -> Summary:
     model = bundle.Model(paths.BUNDLES / pointer.bundle)
     monitoring = config.read("monitoring", config.Monitoring)
     seed = config.read("seed", int)
-    compact(paths.PREDICTIONS)
     traffic = Traffic(model, monitoring.window_days)
     folder = paths.MONITORING / now().replace(":", "")
     rows, answer, report = traffic.count(), answer_name(model), ""
@@ -115,7 +117,11 @@ def watch() -> Summary:
         reference_performance=model.manifest.metrics,
         report=report,
         quality_report=quality.report(labelled, model.manifest, folder, monitoring, seed),
+        share=compared.share if compared else None,
     )
+    seen = msgspec.convert(summary, trend_page.Run, from_attributes=True)
+    shown = trend.report(traffic.log, model.manifest, seen)
+    summary = msgspec.structs.replace(summary, trend=shown)
     files.write_json(folder / "summary.json", msgspec.to_builtins(summary))
     files.write_json(paths.MONITORING / "latest.json", msgspec.to_builtins(summary))
     return summary
@@ -312,6 +318,9 @@ def main() -> int:
         print(f"report: {paths.MONITORING / summary.report}")
     if summary.quality_report:
         print(f"report on the labelled answers: {paths.MONITORING / summary.quality_report}")
+    if summary.trend:
+        print(f"over time: {paths.MONITORING / summary.trend}")
+    react(summary)
     return CODES[summary.status] if "--exit-code" in sys.argv[1:] else 0
 
 

@@ -37,13 +37,16 @@ def judge(
     reference: Mapping[str, float],
     higher_is_better: Mapping[str, bool],
     max_loss: float,
+    groups: int = GROUPS,
 ) -> list[Performance]:
     """Hold each metric of the reference that these labels allow to its value there.
 
-    The rows are in the order of time. `max_loss` is relative to the reference's value.
+    The rows are in the order of time. `max_loss` is relative to the reference's value; `groups` is
+    the number of stretches of time that the intervals are made of, see `margins`.
     """
     found = []
-    for name, (value, error) in margins(labels, predictions, score, list(reference)).items():
+    measured = margins(labels, predictions, score, list(reference), groups)
+    for name, (value, error) in measured.items():
         low, high = value - error, value + error
         better = high if higher_is_better[name] else low
         loss = reference[name] - better if higher_is_better[name] else better - reference[name]
@@ -53,7 +56,7 @@ def judge(
 
 
 def margins(
-    labels: Array, predictions: Array, score: Score, names: Sequence[str]
+    labels: Array, predictions: Array, score: Score, names: Sequence[str], groups: int = GROUPS
 ) -> dict[str, tuple[float, float]]:
     """Metrics by name, each with half the width of its interval; those undefined are left out.
 
@@ -61,7 +64,7 @@ def margins(
     1989): neighbouring rows share their weather, their week, their campaign, so that they tell
     less than as many independent ones.
     """
-    groups = min(GROUPS, len(labels))
+    groups = min(groups, len(labels))
     whole = score(labels, predictions)
     edges = np.linspace(0, len(labels), groups + 1).astype(int)
     kept = np.ones(len(labels), dtype=bool)

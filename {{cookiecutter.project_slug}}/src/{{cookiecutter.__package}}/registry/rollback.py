@@ -1,15 +1,16 @@
 """`make rollback`: the previous champion serves again, and the present one becomes `previous`."""
 
-from .. import config, locks
+from .. import alerts, config, files, locks, paths
 from ..cli import Refusal, run
 from . import deploy, history
 from .store import CHAMPION, PREVIOUS, ROLLED_BACK, Store, Version
 
 
-def rollback() -> Version:
+def rollback(leaving: int | None = None, because: str = "") -> Version:
     """Swap champion and previous; returns the version that serves now.
 
-    The version left is marked, so that no release or retraining lets it back in by itself.
+    The version left is marked, so that no release or retraining lets it back in by itself. Who
+    does this unattended names the version that is to be left, and tells why.
     """
     with locks.exclusive("release"):
         store = Store(config.read("name", str))
@@ -21,18 +22,29 @@ def rollback() -> Version:
                 f"the version before, {previous.number}, was rolled back itself; "
                 "`make release FORCE=1` lets a model back in"
             )
+        if leaving and champion.number != leaving:
+            raise Refusal(f"version {champion.number} has become champion meanwhile")
         deploy.ensure(store, previous)  # sound, or nothing is changed
         store.mark(champion, ROLLED_BACK, history.now())
         store.crown(previous, champion)
         deploy.point(store, previous)
         reason = f"from version {champion.number} back to version {previous.number}"
+        if because:
+            reason += f", automatically: {because}"
         history.record("rolled_back", previous.number, previous.fingerprint, reason)
     return previous
+
+
+def told() -> str | None:
+    """Tell the alert hook of the rollback just done; returns what `alerts.tell` does."""
+    line = files.read_lines(paths.HISTORY)[-1]
+    return alerts.tell("rolled_back", line["reason"], line, line["version"])
 
 
 def main() -> None:
     """Roll back and say what serves."""
     print(f"version {rollback().number} is champion again")
+    told()
 
 
 if __name__ == "__main__":

@@ -133,6 +133,11 @@ def create_app(var: Path, limits: Serving, key: str = "") -> Front:
         """The last report on the answers whose labels have arrived."""
         return shown("quality_report")
 
+    @app.get("/monitoring/trend", response_class=HTMLResponse)
+    async def trend() -> Response:
+        """Metrics, drift and traffic over time."""
+        return shown("trend")
+
     @app.get("/metrics", response_class=PlainTextResponse)
     async def figures() -> Response:
         """The figures of all workers for Prometheus."""

@@ -25,7 +25,7 @@ let answered; // id of the answer that is shown
 let busy = false;
 
 const at = (id) => document.getElementById(id);
-const REPORTS = [at("report"), at("quality-report")];
+const REPORTS = [at("report"), at("quality-report"), at("trend")];
 /** How many decimals show so many digits of a number of this size. */
 const decimals = (size, digits) => {
   return Math.min(Math.max(digits - 1 - Math.floor(Math.log10(Math.abs(size) || 1)), 0), 20);
@@ -189,6 +189,7 @@ async function showDrift() {
   const rows = `: ${seen.rows.toLocaleString("en")} answers of version ${seen.version}`;
   at("drift-seen").replaceChildren("Looked at ", moment(seen.at), rows);
   at("report").hidden = !seen.report;
+  at("trend").hidden = !seen.trend;
   if (seen.version === model.version) {
     showQuality(seen.performance, seen.labelled_rows);
     at("quality-report").hidden = !seen.quality_report;
