@@ -56,8 +56,8 @@ def main(package: str, folder: str, predictions: str, days: str) -> None:
         age, part = int(days) - 1 - number // files, number % files
         day = today - timedelta(days=age)
         name = f"{day:%Y-%m-%d}.1-a.{number}"
-        seconds = (datetime.now(UTC) - day).total_seconds() if not age else 86400
-        values = {
+        seconds = (datetime.now(UTC) - day).total_seconds() if not age else 86400.0
+        values: dict[str, Any] = {
             "begin": day.timestamp() + seconds * part / files,
             "seconds": seconds / files,
             "version": manifest.version,
