@@ -39,8 +39,8 @@ def main(package: str, folder: str, predictions: str, days: str) -> None:
     paths, bundle, champion = load("paths"), load("serving.bundle"), load("serving.champion")
     here = Path(folder)
     shutil.rmtree(here, ignore_errors=True)
-    for part in ("data/raw", "var/predictions", "var/feedback"):
-        (here / part).mkdir(parents=True)
+    for needed in ("data/raw", "var/predictions", "var/feedback"):
+        (here / needed).mkdir(parents=True)
     for name in (paths.PARAMS, paths.SCHEMA):
         shutil.copy(name, here / name)
     shutil.copytree(paths.BUNDLES, here / "var/bundles")
