@@ -1,8 +1,8 @@
 """A prediction log of any length, as a project's service and monitor leave it after many days.
 
-`python -m benchmarks.logged <package> <folder> <predictions> <days>` runs in a project's environment
-and folder. It makes a folder to run the monitor in: the champion's bundle, a log whose rows are real
-flights answered by the champion, each under a key of its own, and labels of a part of them.
+`python -m benchmarks.logged <package> <folder> <predictions> <days>` runs in a project's
+environment and folder. It makes a folder to run the monitor in: the champion's bundle, a log whose
+rows are real flights answered by the champion, each under a key of its own, and some labels.
 """
 
 import shutil
@@ -39,8 +39,8 @@ def main(package: str, folder: str, predictions: str, days: str) -> None:
     paths, bundle, champion = load("paths"), load("serving.bundle"), load("serving.champion")
     here = Path(folder)
     shutil.rmtree(here, ignore_errors=True)
-    for part in ("data/raw", "var/predictions", "var/feedback"):
-        (here / part).mkdir(parents=True)
+    for needed in ("data/raw", "var/predictions", "var/feedback"):
+        (here / needed).mkdir(parents=True)
     for name in (paths.PARAMS, paths.SCHEMA):
         shutil.copy(name, here / name)
     shutil.copytree(paths.BUNDLES, here / "var/bundles")
@@ -48,16 +48,16 @@ def main(package: str, folder: str, predictions: str, days: str) -> None:
     manifest = model.manifest
     connection = duckdb.connect(config={"memory_limit": "4GB"})
     base(connection, model, sorted(paths.RAW.glob("*.parquet")))
-    rows, log = int(predictions), here / "var/predictions"
-    a_day = rows / int(days)
+    total, log = int(predictions), here / "var/predictions"
+    a_day = total / int(days)
     files = max(1, round(a_day / LINE))
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     for number in range(int(days) * files):
         age, part = int(days) - 1 - number // files, number % files
         day = today - timedelta(days=age)
         name = f"{day:%Y-%m-%d}.1-a.{number}"
-        seconds = (datetime.now(UTC) - day).total_seconds() if not age else 86400
-        values = {
+        seconds = (datetime.now(UTC) - day).total_seconds() if not age else 86400.0
+        values: dict[str, Any] = {
             "begin": day.timestamp() + seconds * part / files,
             "seconds": seconds / files,
             "version": manifest.version,
@@ -69,7 +69,7 @@ def main(package: str, folder: str, predictions: str, days: str) -> None:
         if number:
             connection.execute(
                 "INSERT INTO answered SELECT replace(uuid()::VARCHAR, '-', '') || '-0', "
-                "to_timestamp($begin + $seconds * random()), * EXCLUDE (id, \"at\") FROM again",
+                'to_timestamp($begin + $seconds * random()), * EXCLUDE (id, "at") FROM again',
                 {name: values[name] for name in ("begin", "seconds")},
             )
         connection.execute(
@@ -89,9 +89,7 @@ def base(connection: Any, model: Any, raw: list[Path]) -> None:
     manifest = model.manifest
     names = [manifest.key, manifest.time, *(c.name for c in model.schema.asked), manifest.target]
     listed = ", ".join(f'"{name}"' for name in dict.fromkeys(names))
-    query = (
-        f"SELECT {listed} FROM read_parquet($raw) WHERE \"{manifest.target}\" IS NOT NULL"
-    )
+    query = f'SELECT {listed} FROM read_parquet($raw) WHERE "{manifest.target}" IS NOT NULL'
     values = {"raw": [path.as_posix() for path in raw]}
     columns = zip(*connection.execute(query, values).fetchall(), strict=True)
     rows = dict(zip(dict.fromkeys(names), map(list, columns), strict=True))
@@ -109,8 +107,8 @@ def base(connection: Any, model: Any, raw: list[Path]) -> None:
 def lines(connection: Any, path: Path) -> None:
     """Write the table `answered` as the service writes its log."""
     connection.execute(
-        "COPY (SELECT id, strftime(\"at\", '%Y-%m-%dT%H:%M:%S.%fZ') AS \"at\", version, "
-        f"probability, label::INTEGER AS label, row FROM answered ORDER BY \"at\") "
+        'COPY (SELECT id, strftime("at", \'%Y-%m-%dT%H:%M:%S.%fZ\') AS "at", version, '
+        f'probability, label::INTEGER AS label, row FROM answered ORDER BY "at") '
         f"TO '{path}' (FORMAT json)"
     )
 
@@ -121,11 +119,11 @@ def known(connection: Any, here: Path, manifest: Any, number: int, name: str) ->
     raw, feedback = here / f"data/raw/{number:06d}.parquet", here / f"var/feedback/{name}.jsonl"
     truth = f"answered JOIN base ON {key} = flight || '-{number}'"
     connection.execute(
-        f"COPY (SELECT {key} AS \"{manifest.key}\", truth AS \"{manifest.target}\" FROM {truth} "
+        f'COPY (SELECT {key} AS "{manifest.key}", truth AS "{manifest.target}" FROM {truth} '
         f"WHERE hash(flight) % 100 < {100 * ARRIVED}) TO '{raw}' (FORMAT parquet)"
     )
     connection.execute(
-        "COPY (SELECT id, strftime(\"at\" + INTERVAL 1 DAY, '%Y-%m-%dT%H:%M:%S.%fZ') AS \"at\", "
+        'COPY (SELECT id, strftime("at" + INTERVAL 1 DAY, \'%Y-%m-%dT%H:%M:%S.%fZ\') AS "at", '
         f"truth AS label FROM {truth} WHERE hash(id) % 1000 < {1000 * TOLD}) "
         f"TO '{feedback}' (FORMAT json)"
     )

@@ -70,3 +70,9 @@ def test_axes_of_any_size_have_readable_ticks(value: float) -> None:
     assert len(set(ticks)) == len(ticks) >= 2
     if value >= 0.1:
         assert max(map(len, ticks)) * LETTER < 60
+
+
+def test_dots_of_one_place_stand_side_by_side() -> None:
+    svg = Chart(DAYS[:2], [], 380, 230).dots([Dot(0, 1.0, "", series=n) for n in range(2)])
+    first, second = (float(x) for x in re.findall(r'<circle[^>]*cx="([^"]*)"', svg))
+    assert second - first > 8

@@ -55,13 +55,20 @@ class Chart:
             self._axes(0.0, max(*shown, limit))
             y = self._y(limit)
             self._parts.append(_line("limit", self._left, y, self._width - RIGHT, y))
+        shared = {dot.place: [one for one in dots if one.place == dot.place] for dot in dots}
+
+        def beside(dot: Dot) -> float:
+            """The dots of one place stand side by side."""
+            here = shared[dot.place]
+            return self._x(dot.place + (here.index(dot) - (len(here) - 1) / 2) * 0.25)
+
         for series in sorted({dot.series for dot in dots}):
             path = [dot for dot in dots if dot.series == series]
-            points = " ".join(f"{self._x(dot.place):.1f},{self._y(dot.value):.1f}" for dot in path)
+            points = " ".join(f"{beside(dot):.1f},{self._y(dot.value):.1f}" for dot in path)
             self._parts.append(f'<polyline class="path" points="{points}"/>')
         half = min(9.0, self._step * 0.4)
         for dot in dots:
-            x = self._x(dot.place)
+            x = beside(dot)
             if dot.reference is not None:
                 y = self._y(dot.reference)
                 self._parts.append(_line("release", x - half, y, x + half, y))

@@ -9,7 +9,7 @@ from .answered import Answered
 
 # What is held against the truth.
 SCORED = {"binary": "probability", "multiclass": "probabilities", "regression": "value"}
-ROWS = 300_000  # of a longer log so many answers are drawn, and their labels looked for
+ROWS = 200_000  # of a longer log so many answers are drawn, and their labels looked for
 NONE = "SELECT NULL::VARCHAR AS id, NULL::DOUBLE AS label LIMIT 0"
 
 

@@ -88,10 +88,10 @@ def look(log: Answered, manifest: Manifest, versions: Mapping[int, Manifest]) ->
         first = min((part.first for part in parts), default=0) / 1000
         last = max((part.last for part in parts), default=0) / 1000
     unit: Literal["day", "month"] = "day" if last - first < DAYS * 86400 else "month"
-    names = np.array([named(moment, unit) for moment in when.tolist()], dtype=object)
+    names = np.datetime_as_string(when.astype("datetime64[s]"), "D" if unit == "day" else "M")
     share = log.share(labels.ROWS, versions, since)
     if replayed:
-        counted = Counter({name: round(n / share) for name, n in Counter(names).items()})
+        counted = Counter({name: round(n / share) for name, n in Counter(names.tolist()).items()})
     else:
         counted = Counter()
         for part in parts:
@@ -149,7 +149,7 @@ def _points(
 ) -> list[Point]:
     kept = {(point.period, point.version): point for point in _kept()}
     found = []
-    order = np.lexsort((version, periods.astype(str)))
+    order = np.lexsort((version, periods))
     edges = [
         place
         for place in range(len(order) + 1)

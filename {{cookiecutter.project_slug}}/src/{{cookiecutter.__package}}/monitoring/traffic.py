@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # What of an answer is compared with the training data's.
 WATCHED = {"binary": "probability", "multiclass": "label", "regression": "value"}
-DOUBLES = 300_000  # rows among which those that were asked for before are counted
+DOUBLES = 200_000  # rows among which those that were asked for before are counted
 
 
 class Traffic:

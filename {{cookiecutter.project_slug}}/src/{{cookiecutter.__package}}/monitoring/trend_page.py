@@ -72,7 +72,7 @@ def render(
         '<meta name="color-scheme" content="light dark">\n'
         f'<title>{title}</title>\n<link rel="icon" href="data:,">\n<style>{style}</style>\n'
         f"</head>\n<body>\n<header>\n<h1>{title}</h1>\n<p>{view.axis()}</p>\n"
-        f'<p class="quiet">Made {_moment(at)}, when version {manifest.version} was in service. '
+        f'<p class="quiet">Made {_moment(at)} UTC, when version {manifest.version} was in service. '
         f"Versions: {', '.join(map(str, sorted(versions)))}.</p>\n</header>\n<main>\n"
         f"{''.join(cards)}</main>\n</body>\n</html>\n"
     )
@@ -194,7 +194,7 @@ class View:
             rows.append((_moment(line["at"]), sign, escape(told)))
         if not rows:
             return _card("What happened to the model", "", "Nothing yet.")
-        table = _table(("When", "Mark", "What"), rows, text=2)
+        table = _table(("When (UTC)", "Mark", "What"), rows, text=2)
         return _card("What happened to the model", table, "")
 
     def numbers(self, names: list[str]) -> str:
