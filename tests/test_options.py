@@ -172,7 +172,7 @@ def test_only_what_a_secret_must_be_is_one(option: Option) -> None:
         return
     text = workflow.read_text(encoding="utf-8")
     kind = option.answers["dvc_remote"]
-    asked = [*({"ssh": ["SSH_KEY"]}.get(kind, [])), "ALERT_URL"]
+    asked = [*{"ssh": ["SSH_KEY"]}.get(kind, []), "ALERT_URL"]
     assert re.findall(r"secrets\.(\w+)", text) == asked
     assert ("id-token: write" in text) == (kind in ("s3", "gs", "azure"))
 
