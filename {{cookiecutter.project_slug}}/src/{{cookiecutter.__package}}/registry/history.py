@@ -14,7 +14,7 @@ def now() -> str:
 
 
 def record(event: str, version: int | None, fingerprint: str, reason: str, **more: Any) -> None:
-    """Append an event: promoted, refused or rolled_back.
+    """Append an event: promoted, refused, rolled_back, shadowed or replaced (of a challenger).
 
     A refusal that repeats the last line is not written again: `release` is idempotent.
     """
@@ -31,6 +31,14 @@ def repeated(event: str, fingerprint: str, reason: str) -> dict[str, Any] | None
     line = (files.read_lines(paths.HISTORY) or [{}])[-1]
     same = {"event": event, "fingerprint": fingerprint, "reason": reason}.items() <= line.items()
     return line if same else None
+
+
+def noted(event: str, fingerprint: str, since: str) -> bool:
+    """Whether this has happened to the model of this fingerprint since then."""
+    return any(
+        (line["event"], line["fingerprint"]) == (event, fingerprint) and line["at"] >= since
+        for line in files.read_lines(paths.HISTORY)
+    )
 
 
 def judged(fingerprint: str) -> bool:

@@ -7,7 +7,6 @@ import shutil
 import sys
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
 
 import msgspec
 
@@ -16,10 +15,9 @@ from ..cli import Refusal, run
 from ..dvc import stale
 from ..serving import bundle
 from . import card, deploy, history, lineage, tracking
-from . import verdict as verdicts
 from .build import build
 from .compare import compare
-from .gate import Verdict
+from .promote import found, promote, report
 from .store import BUNDLE, CHAMPION, Store, Version
 
 REFUSED = 3  # exit code of a release that the gate has refused
@@ -77,9 +75,10 @@ def _decide(
     run_id = tracking.track(store, made)
     if not verdict.promoted:
         if not (line := history.repeated("refused", made.fingerprint, verdict.reason)):
-            line = {"rule": verdict.rule, "report": _report(store.name, made, verdict, run_id)}
+            page = report(store.name, made.fingerprint, verdict, run_id)
+            line = {"rule": verdict.rule, "report": page}
             history.record("refused", None, made.fingerprint, verdict.reason, **line)
-        print(f"refused by rule {verdict.rule}; the champion stays. Why: {_found(line)}")
+        print(f"refused by rule {verdict.rule}; the champion stays. Why: {found(line)}")
         return False
     if known is None:
         source = tracking.log_model(pipeline, data, run_id)
@@ -91,31 +90,15 @@ def _decide(
     deploy.write_manifest(aside, manifest)
     folder = deploy.settle(aside, known)
     tracking.log_folder(folder, run_id, BUNDLE)
-    store.crown(known, champion)
-    deploy.point(store, known)
-    for change in verdict.changes:
-        print(f"callers must change their requests: the model {change}")
     line = {
         "rule": verdict.rule,
         "previous": champion.number if champion else None,
-        "report": _report(f"{store.name}, version {known.number}", made, verdict, run_id),
+        "report": report(f"{store.name}, version {known.number}", known.fingerprint, verdict, run_id),
     }
-    history.record("promoted", known.number, made.fingerprint, verdict.reason, **line)
-    print(f"version {known.number} is champion; its card is {folder / bundle.CARD}")
-    print(f"why: {_found(line)}")
+    promote(store, known, champion, verdict.reason, **line)
+    for change in verdict.changes:
+        print(f"callers must change their requests: the model {change}")
     return True
-
-
-def _report(name: str, made: lineage.Lineage, verdict: Verdict, run_id: str) -> str:
-    """Write the page on a verdict and log it to the run; its path below `var/`."""
-    gate = config.read("gate", config.Gate)
-    path = verdicts.write(name, made.fingerprint, gate, verdict, history.now())
-    tracking.log_file(path, run_id, path.parent.name)
-    return path.relative_to(paths.VAR).as_posix()
-
-
-def _found(line: dict[str, Any]) -> Path:
-    return paths.VAR / str(line.get("report", paths.HISTORY.name))
 
 
 def main() -> int:
