@@ -15,7 +15,7 @@ from .cli import Refusal, run
 from .dvc import dvc, stale
 from .monitoring.drift import watch
 from .pipeline.compose import CONF, noted
-from .registry import history, lineage
+from .registry import history, lineage, shadow
 from .registry.release import release
 from .serving.champion import read_pointer
 from .serving.runs import RETRAINED, Run
@@ -26,7 +26,7 @@ RECORDED = ("conf/arrived.yaml", "params.json", "schema.json", "dvc.lock")
 def retrain(force: bool = False, propose: bool = False) -> dict[str, Any]:
     """Run once and return the journal entry, which is appended whatever happens.
 
-    `outcome` is one of nothing_to_do, promoted, refused, proposed, failed. With `propose`
+    `outcome` is one of nothing_to_do, promoted, refused, shadowed, proposed, failed. With `propose`
     nothing is released: what has been learned is recorded for somebody to look at.
     """
     with locks.exclusive("retrain"):
@@ -71,9 +71,12 @@ def _run(entry: dict[str, Any], force: bool, propose: bool) -> None:
         print(f"monitoring: {seen.status} ({seen.reason})")
         if seen.status in ("drift", "degraded"):
             reasons.append(f"{seen.status}: {seen.reason}")
+    decided = None if propose else shadow.follow()
+    if decided:
+        entry["decision"] = decided
     if not needed:
         # The pipeline is deterministic: drift alone, without anything new, gives the same model.
-        entry["outcome"] = "nothing_to_do"
+        entry["outcome"] = decided["event"] if decided else "nothing_to_do"
         print("nothing new to learn from: nothing to do")
         return
     print(f"retraining: {'; '.join(reasons)}")
@@ -82,7 +85,8 @@ def _run(entry: dict[str, Any], force: bool, propose: bool) -> None:
     if propose:
         entry["outcome"] = "proposed"
         return
-    entry["outcome"] = "promoted" if release() else "refused"
+    waits = not (promoted := release()) and shadow.waits(lineage.read().fingerprint)
+    entry["outcome"] = "promoted" if promoted else "shadowed" if waits else "refused"
     entry["decision"] = files.read_lines(paths.HISTORY)[-1]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import config, files, locks, paths, table, tasks
 from ..cli import Refusal, run
+from ..registry import shadow
 from ..registry.history import now
 from ..serving import bundle
 from ..serving.champion import read_pointer
@@ -312,6 +313,10 @@ def main() -> int:
         print(f"report: {paths.MONITORING / summary.report}")
     if summary.quality_report:
         print(f"report on the labelled answers: {paths.MONITORING / summary.quality_report}")
+    try:
+        shadow.follow()
+    except Refusal as error:
+        print(f"the challenger was not looked at: {error}")
     return CODES[summary.status] if "--exit-code" in sys.argv[1:] else 0
 
 

@@ -1,5 +1,6 @@
 """Challenger, champion and baseline on the same rows of the holdout."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,24 +63,24 @@ def compare(
             ours, theirs = (task.score(labels, answers) for answers in (told, pair.champion))
             verdict = Verdict(True, "same_model", reason, ours, theirs, baseline)
         else:
-            verdict = _against(old, new, task, data, pair, rows, baseline)
+            segments = {name: rows[name] for name in data.segments}
+            verdict = against(old, new, task, pair, rows, segments, baseline)
     changes = list(serving.schema.changes(new.schema)) if serving else []
     return msgspec.structs.replace(verdict, rows=len(labels), partitions=fair, changes=changes)
 
 
-def _against(
+def against(
     old: bundle.Model,
     new: bundle.Model,
     task: tasks.Task,
-    data: config.Data,
     pair: Pair,
-    rows: dict[str, list[Any]],
+    rows: Mapping[str, Sequence[Any]],
+    segments: Mapping[str, Sequence[Any]],
     baseline: Metrics,
 ) -> Verdict:
-    """The verdict on a challenger that there is a champion to compare with."""
+    """The verdict on a challenger that there is a champion to compare with, on some rows."""
     gate, seed = config.read("gate", config.Gate), config.read("seed", int)
     bins = config.read("evaluate", config.Evaluate).calibration_bins
-    segments = {name: rows[name] for name in data.segments}
     by_segment = guards.by_segment(gate, task, pair, segments, seed)
     measured = [
         guards.calibration(gate, task, pair, bins, seed),

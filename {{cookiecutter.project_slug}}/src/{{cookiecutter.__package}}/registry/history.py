@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import files, paths
 from ..cli import run
+from ..serving import challenger
 
 
 def now() -> str:
@@ -55,6 +56,8 @@ def main() -> None:
         version = f"v{line['version']}" if line["version"] else line["fingerprint"][:8]
         report = f" ({line['report']})" if line.get("report") else ""
         print(f"{line['at']}  {line['event']:<11}  {version:<8}  {line['reason']}{report}")
+    if waiting := challenger.read(paths.MONITORING):
+        print(waiting)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from .. import config, files, locks, paths
 from ..cli import Refusal, run
 from ..dvc import stale
 from ..serving import bundle
-from . import card, deploy, history, lineage, tracking
+from . import card, deploy, history, lineage, shadow, tracking
 from .build import build
 from .compare import compare
 from .promote import found, promote, report
@@ -26,11 +26,12 @@ REFUSED = 3  # exit code of a release that the gate has refused
 def release(force: bool = False) -> bool:
     """Release the workspace's model; returns whether it is champion now.
 
-    `force` lets a version back in that has been rolled back.
+    `force` lets a version back in that has been rolled back, and promotes without live traffic.
     """
     with locks.exclusive("release"):
         made = lineage.read()
         store = Store(config.read("name", str))
+        shadow.look(store)
         champion = store.holder(CHAMPION)
         known = store.version_of(made.fingerprint)
         if champion:
@@ -49,11 +50,17 @@ def release(force: bool = False) -> bool:
             history.record("refused", known.number, made.fingerprint, reason)
             print(f"refused: {reason}; FORCE=1 lets it back in")
             return False
+        if known and known.refused and not force:
+            history.record("refused", known.number, made.fingerprint, known.refused)
+            print(f"refused: {known.refused}; FORCE=1 promotes it all the same")
+            return False
+        if shadow.waits(made.fingerprint) and not force:
+            return False
         paths.BUNDLES.mkdir(parents=True, exist_ok=True)
         aside = Path(mkdtemp(prefix=".challenger-", dir=paths.BUNDLES))
         aside.chmod(0o755)
         try:
-            return _decide(store, made, champion, known, aside)
+            return _decide(store, made, champion, known, aside, force)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -64,6 +71,7 @@ def _decide(
     champion: Version | None,
     known: Version | None,
     aside: Path,
+    force: bool,
 ) -> bool:
     import joblib
 
@@ -90,22 +98,28 @@ def _decide(
     deploy.write_manifest(aside, manifest)
     folder = deploy.settle(aside, known)
     tracking.log_folder(folder, run_id, BUNDLE)
-    line = {
-        "rule": verdict.rule,
-        "previous": champion.number if champion else None,
-        "report": report(f"{store.name}, version {known.number}", known.fingerprint, verdict, run_id),
-    }
+    shadowed = not force and shadow.wanted(verdict)
+    verdict = msgspec.structs.replace(verdict, shadowed=shadowed)
+    page = report(f"{store.name}, version {known.number}", known.fingerprint, verdict, run_id)
+    if shadowed:
+        line = shadow.begin(store, known, verdict.reason, rule=verdict.rule, report=page)
+        return bool(line and line["event"] == "promoted")
+    previous = champion.number if champion else None
+    line = {"rule": verdict.rule, "previous": previous, "report": page}
     promote(store, known, champion, verdict.reason, **line)
+    shadow.leave(store, known)
     for change in verdict.changes:
         print(f"callers must change their requests: the model {change}")
     return True
 
 
 def main() -> int:
-    """Exit code 0 when the model is champion, 3 when it was refused."""
+    """Exit code 0 when the model is champion or a challenger unseen, 3 when it was refused."""
     if stale():
         raise Refusal("conf/, data or code have changed since the last run: run `dvc repro` first")
-    return 0 if release(force="--force" in sys.argv[1:]) else REFUSED
+    if release(force="--force" in sys.argv[1:]) or shadow.waits(lineage.read().fingerprint):
+        return 0
+    return REFUSED
 
 
 if __name__ == "__main__":
