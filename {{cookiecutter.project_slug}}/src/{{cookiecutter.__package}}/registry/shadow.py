@@ -22,6 +22,7 @@ from .promote import found, promote, report
 from .store import CHALLENGER, CHAMPION, REFUSED, Store, Version
 
 STATE, DECISION = "state.json", "decision.json"
+WAIT = 60  # seconds for a release to end
 
 
 class State(msgspec.Struct, frozen=True):
@@ -103,7 +104,7 @@ def follow() -> dict[str, Any] | None:
     """
     if not _on():
         return None
-    with locks.exclusive("release", wait=60):
+    with locks.exclusive("release", wait=WAIT):
         return look(Store(config.read("name", str)))
 
 

@@ -212,10 +212,14 @@ class ShadowLog:
         return [path for stem, path in sorted((plain | packed).items()) if stem >= day]
 
 
-def pair(labelled: Sequence[Labelled], rows: Mapping[str, Sequence[Any]], group: str | None) -> Pair:
+def pair(
+    labelled: Sequence[Labelled], rows: Mapping[str, Sequence[Any]], group: str | None
+) -> Pair:
     """Labels and both models' answers; `rows` tells the group where it is asked for."""
     _, labels, champion, challenger, members, _ = map(np.array, zip(*labelled, strict=True))
-    groups = named_values(rows[group]) if group in rows else members if group else None
+    if group is None:
+        return Pair(labels, challenger, champion)
+    groups = named_values(rows[group]) if group in rows else members
     return Pair(labels, challenger, champion, groups)
 
 
