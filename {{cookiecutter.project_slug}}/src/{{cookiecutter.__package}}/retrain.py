@@ -73,7 +73,7 @@ def _run(entry: dict[str, Any], force: bool, propose: bool) -> None:
             reasons.append(f"{seen.status}: {seen.reason}")
     decided = None if propose else shadow.follow()
     if decided:
-        entry["decision"] = decided
+        entry["decision"] = entry["live"] = decided
     if not needed:
         # The pipeline is deterministic: drift alone, without anything new, gives the same model.
         entry["outcome"] = decided["event"] if decided else "nothing_to_do"

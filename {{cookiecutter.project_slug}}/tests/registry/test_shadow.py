@@ -174,6 +174,19 @@ def test_a_release_by_force_waits_for_no_traffic(shadowed: Path, store: Store) -
     assert read(paths.MONITORING) is None
 
 
+@pytest.mark.parametrize("name", ["crown", "take"])
+def test_a_release_by_force_that_was_interrupted_is_finished_by_the_next_look(
+    name: str, shadowed: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        after(patch, Store, name, done=name == "crown")
+        with pytest.raises(Killed):
+            release(force=True)
+    assert shadow.follow() is None
+    assert state(store) == (2, 1, None, "v2")
+    assert events() == [("promoted", 1), ("shadowed", 2), ("promoted", 2)]
+
+
 def test_a_newer_model_released_by_force_sends_the_challenger_away(
     shadowed: Path, store: Store
 ) -> None:

@@ -5,7 +5,7 @@ import pytest
 from {{ cookiecutter.__package }} import paths
 from {{ cookiecutter.__package }}.monitoring import compact
 from {{ cookiecutter.__package }}.registry import shadow
-from {{ cookiecutter.__package }}.registry.shadow_log import Labelled, pair
+from {{ cookiecutter.__package }}.registry.shadow_labels import Labelled, pair
 from {{ cookiecutter.__package }}.registry.store import Store
 from {{ cookiecutter.__package }}.serving import bundle
 

@@ -34,8 +34,8 @@ def repeated(event: str, fingerprint: str, reason: str) -> dict[str, Any] | None
     return line if same else None
 
 
-def noted(event: str, fingerprint: str, since: str) -> bool:
-    """Whether this has happened to the model of this fingerprint since then."""
+def noted(event: str, fingerprint: str, since: str = "") -> bool:
+    """Whether this has happened to the model of this fingerprint, since then if that is told."""
     return any(
         (line["event"], line["fingerprint"]) == (event, fingerprint) and line["at"] >= since
         for line in files.read_lines(paths.HISTORY)

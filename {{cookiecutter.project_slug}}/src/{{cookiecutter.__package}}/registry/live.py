@@ -13,7 +13,8 @@ from ..serving import bundle
 from ..serving import challenger as status
 from .compare import against
 from .gate import Verdict
-from .shadow_log import Labelled, ShadowLog, pair
+from .shadow_labels import Labelled, labelled, pair
+from .shadow_log import ShadowLog
 
 LARGEST = 50_000  # labelled rows that judge, or as many as are asked for
 DAY = 86_400
@@ -33,13 +34,14 @@ def verdict(
     with locks.exclusive("monitor", wait=60):  # who holds it may be packing the prediction log
         log.answer()
     answered, without, difference = log.counts()
-    labelled = log.labelled(group, max(needed, LARGEST))
+    most = max(needed, LARGEST)
+    known = labelled(log.parts(), old.manifest, new.manifest, group, most)
     seen = status.Challenger(
         version=new.manifest.version,
         fingerprint=new.manifest.fingerprint,
         since=since.isoformat(timespec="seconds"),
         answered=answered,
-        labelled=len(labelled),
+        labelled=len(known),
         needed=needed,
         difference=difference,
         numbers=new.manifest.task == "regression",
@@ -49,13 +51,13 @@ def verdict(
     if without:
         said = f"it has no answer to {without:,} of {answered:,} rows that the champion answered"
         return refused("unanswered", said)
-    if len(labelled) >= needed:
-        judged = _judge(old, new, log, labelled, group)
+    if len(known) >= needed:
+        judged = _judge(old, new, log, known, group)
         if judged.rule != "holdout":
             return judged
     waited = (datetime.now(UTC) - began).total_seconds() / DAY
     if waited >= gate.shadow_days:
-        said = f"{len(labelled):,} of {needed:,} labels have arrived in {gate.shadow_days:g} days"
+        said = f"{len(known):,} of {needed:,} labels have arrived in {gate.shadow_days:g} days"
         return refused("shadow_days", said)
     return None
 
@@ -69,19 +71,19 @@ def _judge(
     old: bundle.Model,
     new: bundle.Model,
     log: ShadowLog,
-    labelled: Sequence[Labelled],
+    known: Sequence[Labelled],
     group: str | None,
 ) -> Verdict:
     manifest, evaluate = new.manifest, config.read("evaluate", config.Evaluate)
     task = tasks.Task(manifest.task, manifest.classes, evaluate.metrics)
-    rows = log.rows(labelled)
-    pairs = pair(labelled, rows, group)
+    rows = log.rows([one[0] for one in known])
+    pairs = pair(known, rows, group)
     sample = table.columns(new.folder / bundle.REFERENCE, [manifest.target])[manifest.target]
-    told = task.baseline(np.array(sample), len(labelled))
-    segments = config.read("data.segments", list[str])
-    known = {name: rows[name] for name in segments if name in rows}
-    judged = against(old, new, task, pairs, rows, known, task.score(pairs.labels, told))
-    moments = [one[-1] for one in labelled]
+    baseline = task.score(pairs.labels, task.baseline(np.array(sample), len(known)))
+    named = config.read("data.segments", list[str])
+    segments = {name: rows[name] for name in named if name in rows}
+    judged = against(old, new, task, pairs, rows, segments, baseline)
+    moments = [one[-1] for one in known]
     days = math.ceil((max(moments) - min(moments)) / DAY) or 1
     reason = f"on live traffic {judged.reason}"
-    return msgspec.structs.replace(judged, reason=reason, rows=len(labelled), days=days)
+    return msgspec.structs.replace(judged, reason=reason, rows=len(known), days=days)

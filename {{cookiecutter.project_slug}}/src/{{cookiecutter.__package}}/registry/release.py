@@ -40,7 +40,7 @@ def release(force: bool = False) -> bool:
             except bundle.OtherFormat as old:  # the code has been updated since
                 print(f"the champion cannot be served any more: {old}")
         if champion and known and champion.number == known.number:
-            if not history.judged(made.fingerprint):
+            if not history.noted("promoted", made.fingerprint):
                 reason = "found as champion in the registry"
                 history.record("promoted", champion.number, made.fingerprint, reason)
             print(f"version {champion.number} is this model already")

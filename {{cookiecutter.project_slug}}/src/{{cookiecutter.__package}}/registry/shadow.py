@@ -120,6 +120,9 @@ def look(store: Store) -> dict[str, Any] | None:
     decision = msgspec.json.decode(path.read_bytes(), type=Decision) if path.exists() else None
     if decision and champion.number not in (decision.champion, challenger.number):
         decision = None  # there is another champion since
+    if champion.number == challenger.number and not decision:  # a release was interrupted
+        reason, began = "found as champion in the registry", _state(challenger).began
+        promote(store, challenger, champion, reason, since=began.isoformat())
     if challenger.rolled_back or (champion.number == challenger.number and not decision):
         _end(store)
         return None

@@ -1,30 +1,26 @@
-"""The challenger's own log: what it answers to the champion's rows, and which of them have a label.
+"""The challenger's own log: what it answers to the rows that the champion has answered.
 
-The prediction log holds every row that the champion has answered, so the challenger answers them
-from there, whenever a command looks at it.
+The prediction log holds all of them, so the challenger answers from there, whenever a command looks
+at it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
-import numpy as np
 
 from .. import files, paths, table
 from ..features import maker
 from ..monitoring.compact import READ
-from ..monitoring.traffic import SCORED, TOLD
-from ..pipeline.evaluate import named_values
+from ..monitoring.traffic import SCORED
 from ..serving.bundle import Model
 from ..serving.predictor import Output
 from ..serving.schema import HERE, BadRequest
-from .paired import Pair
 
 BLOCK = 20_000  # rows of one file of this log
-Labelled = tuple[str, float, Any, Any, str, float]  # id, label, champion, challenger, group, time
 
 
 class ShadowLog:
@@ -59,12 +55,16 @@ class ShadowLog:
                 if path.suffix == ".parquet":  # which grows no more
                     done.touch()
 
+    def parts(self) -> list[str]:
+        """Its files."""
+        return sorted(path.as_posix() for path in self._folder.glob("*.parquet"))
+
     def counts(self) -> tuple[int, int, float | None]:
         """Rows so far, those that the challenger has no answer to, and how far the two differ.
 
         For that see `serving.challenger.Challenger`.
         """
-        if not (parts := self._parts()):
+        if not (parts := self.parts()):
             return 0, 0, None
         with duckdb.connect() as connection:
             found = connection.execute(
@@ -75,60 +75,13 @@ class ShadowLog:
         rows, without, difference = found[0]
         return int(rows), int(without), difference
 
-    def labelled(self, group: str | None, most: int) -> list[Labelled]:
-        """The rows whose label is known; of more than `most` so many, spread evenly over all.
-
-        Of a row asked for twice the last answer counts. Labels are joined as `monitoring.traffic`
-        does, but rows in partitions that either model was trained on, or that the challenger has
-        been judged on, are left out: they would prove nothing.
-        """
-        if not (parts := self._parts()):
-            return []
-        new = self._challenger.manifest
-        seen = {*self._champion.trained_on, *new.trained_on, *new.judged_on}
-        raw = sorted(paths.RAW.glob("*.parquet"))
-        values: dict[str, Any] = {"parts": parts, "version": self._champion.version}
-        sides = dict.fromkeys(("fresh", "old"), "(SELECT NULL AS key, 0 AS label, '' AS member)")
-        member = f"{table.quoted(group)}::VARCHAR" if group else "NULL"
-        code = table.as_code(table.quoted(new.target), new.classes)
-        for name, side in (
-            ("fresh", [path for path in raw if path.stem not in seen]),
-            ("old", [path for path in raw if path.stem in seen]),
-        ):
-            if side:
-                values[name] = _names(side)
-                sides[name] = (
-                    f"(SELECT {table.quoted(new.key)}::VARCHAR AS key, {code} AS label, "
-                    f"{member} AS member FROM read_parquet(${name}))"
-                )
-        told = "(SELECT NULL AS name, 0 AS label)"
-        if feedback := _names(paths.FEEDBACK.glob("*.jsonl")):
-            values["feedback"] = feedback
-            code = table.as_code("label", new.classes)
-            told = f'(SELECT id AS name, arg_max({code}, "at") AS label FROM {TOLD} GROUP BY id)'
-        with duckdb.connect() as connection:
-            return connection.execute(
-                'WITH answered AS (SELECT id, key, "at", champion, challenger, member, '
-                "coalesce(fresh.label, told.label) AS label "
-                "FROM (FROM read_parquet($parts) WHERE version = $version) "
-                f"LEFT JOIN {sides['fresh']} AS fresh USING (key) "
-                f"LEFT JOIN {told} AS told ON name = id), "
-                'once AS (SELECT arg_max(answered, "at") AS one FROM answered '
-                "WHERE challenger IS NOT NULL AND label IS NOT NULL AND (key IS NULL OR "
-                f"key NOT IN (SELECT key FROM {sides['old']} WHERE key IS NOT NULL)) "
-                "GROUP BY coalesce(key, id)) SELECT one.id, one.label, one.champion, "
-                "one.challenger, coalesce(one.member, one.id), epoch(one.at) FROM once "
-                f"ORDER BY md5(one.id) LIMIT {most}",
-                values,
-            ).fetchall()
-
-    def rows(self, labelled: Sequence[Labelled]) -> dict[str, list[Any]]:
-        """The columns of these rows: those of the request, and what functions make of them."""
-        wanted, found = [one[0] for one in labelled], dict[str, str]()
+    def rows(self, wanted: Sequence[str]) -> dict[str, list[Any]]:
+        """The columns of the rows of these ids: those of requests, and what functions make."""
+        found = dict[str, str]()
         for path in self._sources():
             with duckdb.connect() as connection:
-                query = f"SELECT id, row::VARCHAR FROM {_read(path)} WHERE list_contains($ids, id)"
-                rows = connection.execute(query, {"log": path.as_posix(), "ids": wanted})
+                query = f"SELECT id, row::VARCHAR FROM {_read(path)} WHERE id IN (SELECT unnest($ids))"
+                rows = connection.execute(query, {"log": path.as_posix(), "ids": list(wanted)})
                 found |= dict(rows.fetchall())
         asked = [msgspec.json.decode(found[name]) for name in wanted]
         schema = self._challenger.schema
@@ -154,7 +107,7 @@ class ShadowLog:
             'WHERE version = $version AND "at" >= $since::TIMESTAMPTZ AND id IS NOT NULL'
         )
         if answered:
-            values |= {"parts": _names(answered)}
+            values |= {"parts": [part.as_posix() for part in answered]}
             query += " AND id NOT IN (SELECT id FROM read_parquet($parts))"
         number = len(answered)
         with duckdb.connect() as connection:
@@ -201,9 +154,6 @@ class ShadowLog:
         answers = self._challenger.answers
         return float(str(answers.counted(answers.told("", output, []))) != label)
 
-    def _parts(self) -> list[str]:
-        return _names(self._folder.glob("*.parquet"))
-
     def _sources(self) -> list[Path]:
         """The files of the prediction log that may hold such rows; their names begin with a day."""
         plain = {path.stem: path for path in paths.PREDICTIONS.glob("*.jsonl")}
@@ -212,20 +162,5 @@ class ShadowLog:
         return [path for stem, path in sorted((plain | packed).items()) if stem >= day]
 
 
-def pair(
-    labelled: Sequence[Labelled], rows: Mapping[str, Sequence[Any]], group: str | None
-) -> Pair:
-    """Labels and both models' answers; `rows` tells the group where it is asked for."""
-    _, labels, champion, challenger, members, _ = map(np.array, zip(*labelled, strict=True))
-    if group is None:
-        return Pair(labels, challenger, champion)
-    groups = named_values(rows[group]) if group in rows else members
-    return Pair(labels, challenger, champion, groups)
-
-
 def _read(path: Path) -> str:
     return READ if path.suffix == ".jsonl" else "read_parquet($log)"
-
-
-def _names(found: Iterable[Path]) -> list[str]:
-    return sorted(path.as_posix() for path in found)

@@ -30,7 +30,7 @@ class Version(msgspec.Struct, frozen=True):
     fingerprint: str
     run_id: str
     rolled_back: str
-    refused: str
+    refused: str = ""
 
 
 class Store:
