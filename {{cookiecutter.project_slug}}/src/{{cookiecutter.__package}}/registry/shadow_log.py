@@ -80,8 +80,10 @@ class ShadowLog:
         found = dict[str, str]()
         for path in self._sources():
             with duckdb.connect() as connection:
-                query = f"SELECT id, row::VARCHAR FROM {_read(path)} WHERE id IN (SELECT unnest($ids))"
-                rows = connection.execute(query, {"log": path.as_posix(), "ids": list(wanted)})
+                rows = connection.execute(
+                    f"SELECT id, row::VARCHAR FROM {_read(path)} WHERE id IN (SELECT unnest($ids))",
+                    {"log": path.as_posix(), "ids": list(wanted)},
+                )
                 found |= dict(rows.fetchall())
         asked = [msgspec.json.decode(found[name]) for name in wanted]
         schema = self._challenger.schema
