@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 
@@ -117,4 +116,4 @@ def answered() -> list[tuple[Any, ...]]:
     """The challenger's log."""
     parts = [path.as_posix() for path in paths.SHADOW.glob("*/answers/*.parquet")]
     query = "SELECT id, key, champion, challenger, version FROM read_parquet(?) ORDER BY id"
-    return duckdb.execute(query, [parts]).fetchall() if parts else []
+    return customers.DUCK.execute(query, [parts]).fetchall() if parts else []
