@@ -32,7 +32,7 @@ def inside(folder: Path) -> Iterator[Path]:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setattr(paths, "VAR", folder / "var")
-        for name in ("bundles", "predictions", "feedback", "monitoring", "verdicts"):
+        for name in ("bundles", "predictions", "feedback", "monitoring", "verdicts", "shadow"):
             patch.setattr(paths, name.upper(), folder / "var" / name)
         patch.setattr(paths, "LOGS", folder / "var/log")
         for name in ("history", "journal"):

@@ -13,6 +13,7 @@ from {{ cookiecutter.__package }}.serving.runs import RETRAINED, Run, last
 
 from . import customers, project
 from .monitoring import test_guard, traffic
+from .registry import shadows
 
 Calls = list[tuple[str, ...]]
 BETTER = customers.MODELS["hist_gradient_boosting"]
@@ -113,6 +114,36 @@ def test_a_model_that_is_no_better_is_refused(
     assert retrain.retrain(force=True)["outcome"] == "refused"
     assert journal()["reasons"][-1] == "asked for by hand"
     assert journal()["decision"]["rule"] == "min_gain"
+
+
+def test_live_traffic_promotes_a_challenger_before_the_next_model_is_judged(
+    released: Path, calls: Calls, settings: dict[str, Any]
+) -> None:
+    settings |= {"model": BETTER, "gate__shadow_rows": 200}
+    assert retrain.retrain()["outcome"] == "shadowed"
+    assert (journal()["decision"]["event"], journal()["decision"]["version"]) == ("shadowed", 2)
+    shadows.ask("2024-06")
+    retrain.retrain()  # which brings their labels
+    assert (journal()["live"]["event"], journal()["live"]["previous"]) == ("promoted", 1)
+    promoted = [line["event"] for line in files.read_lines(paths.HISTORY)].count("promoted")
+    assert promoted == 2
+    assert traffic.model().manifest.version == 2
+    assert journal()["decision"]["event"] in ("shadowed", "refused")  # of the third
+
+
+def test_live_traffic_promotes_also_when_there_is_nothing_new_to_learn_from(
+    released: Path, calls: Calls, settings: dict[str, Any]
+) -> None:
+    settings |= {"retrain__arrive": "none", "model": BETTER, "gate__shadow_rows": 200}
+    assert retrain.retrain(force=True)["outcome"] == "shadowed"
+    calls.clear()
+    names = shadows.ask("2024-05")
+    assert retrain.retrain()["outcome"] == "nothing_to_do"
+    for name, label in zip(names, customers.frame("2024-05")["churned"].fillna(0), strict=True):
+        traffic.told(name, int(label))
+    assert retrain.retrain()["outcome"] == "promoted"
+    assert journal()["decision"] == journal()["live"]
+    assert ("repro",) not in calls
 
 
 def test_a_proposal_is_recorded_and_releases_nothing(

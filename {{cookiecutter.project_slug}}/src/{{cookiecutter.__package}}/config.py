@@ -156,6 +156,8 @@ class Gate(Group):
     max_segment_loss: NotNegative | None = None
     segment_rows: Positive = 200
     max_slowdown: Annotated[float, msgspec.Meta(ge=1)] | None = None
+    shadow_rows: Positive | None = None
+    shadow_days: NotNegative = 60
     rules: list[str] = []
 
 

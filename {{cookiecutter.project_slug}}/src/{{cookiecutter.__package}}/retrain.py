@@ -19,7 +19,7 @@ from .monitoring import trend
 from .monitoring.drift import Summary, watch
 from .monitoring.guard import react
 from .pipeline.compose import CONF, noted
-from .registry import history, lineage
+from .registry import history, lineage, shadow
 from .registry.release import release
 from .serving.champion import read_pointer
 from .serving.runs import RETRAINED, Run
@@ -34,7 +34,7 @@ def retrain(force: bool = False, propose: bool = False, unattended: bool = False
     """Run once and return the journal entry, which is appended whatever happens.
 
     `outcome` is one of nothing_to_do, waiting, held_back (see `triggers`), promoted, refused,
-    proposed, failed. With `propose` nothing is released: what has been learned is recorded for
+    shadowed, proposed, failed. With `propose` nothing is released: what has been learned is recorded for
     somebody to look at. The limits of conf/retrain/ hold for `unattended` runs.
     """
     with locks.exclusive("retrain"):
@@ -84,8 +84,11 @@ def _run(entry: Entry, journal: Journal, force: bool, propose: bool, unattended:
     counted = journal if unattended else []
     decision = triggers.decide(settings, news, alarm, force, counted, datetime.now(UTC))
     entry["reasons"] = decision.reasons
+    live = None if propose else shadow.follow()
+    if live:
+        entry["decision"] = entry["live"] = live
     if decision.step != "retrain":
-        entry |= {"outcome": decision.step, "why_not": decision.why_not}
+        entry |= {"outcome": live["event"] if live else decision.step, "why_not": decision.why_not}
         print(f"{decision.step.replace('_', ' ')}: {decision.why_not}")
         return
     print(f"retraining: {'; '.join(decision.reasons)}")
@@ -95,7 +98,8 @@ def _run(entry: Entry, journal: Journal, force: bool, propose: bool, unattended:
     if propose:
         entry["outcome"] = "proposed"
         return
-    entry["outcome"] = "promoted" if release() else "refused"
+    waits = not (promoted := release()) and shadow.waits(lineage.read().fingerprint)
+    entry["outcome"] = "promoted" if promoted else "shadowed" if waits else "refused"
     entry["decision"] = files.read_lines(paths.HISTORY)[-1]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from {{ cookiecutter.__package }} import config, files, paths, table, tasks
 from {{ cookiecutter.__package }}.cli import Busy, Refusal
-from {{ cookiecutter.__package }}.registry import deploy, lineage
+from {{ cookiecutter.__package }}.registry import compare, deploy, lineage
 from {{ cookiecutter.__package }}.registry import release as module
 from {{ cookiecutter.__package }}.registry.release import release
 from {{ cookiecutter.__package }}.registry.store import Store, Version
@@ -307,13 +307,13 @@ def test_a_champion_is_never_scored_on_rows_it_was_trained_on(
 ) -> None:
     # the champion was trained up to 2024-03 and judged on 2024-04
     seen: list[list[str]] = []
-    rows = module.holdout_rows
+    rows = compare.holdout_rows
 
     def watched(data: config.Data, split: config.Split, names: list[str]) -> dict[str, list[Any]]:
         seen.append(names)
         return rows(data, split, names)
 
-    monkeypatch.setattr(module, "holdout_rows", watched)
+    monkeypatch.setattr(compare, "holdout_rows", watched)
     project.write_params(
         split__holdout_partitions=2, model=customers.MODELS["hist_gradient_boosting"]
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import config, files, locks, paths, table, tasks
 from ..cli import Refusal, run
+from ..registry import shadow
 from ..registry.history import now
 from ..serving import bundle
 from ..serving.champion import read_pointer
@@ -321,6 +322,10 @@ def main() -> int:
     if summary.trend:
         print(f"over time: {paths.MONITORING / summary.trend}")
     react(summary)
+    try:
+        shadow.follow()
+    except Refusal as error:
+        print(f"the challenger was not looked at: {error}")
     return CODES[summary.status] if "--exit-code" in sys.argv[1:] else 0
 
 

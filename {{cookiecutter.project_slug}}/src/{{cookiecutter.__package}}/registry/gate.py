@@ -18,7 +18,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """The decision, the rule that made it and what it was made on.
 
     `interval` is that of the gain on the metric of the gate; `changes` are those that callers of
-    the champion must follow, `partitions` those that the `rows` are of.
+    the champion must follow, `partitions` those that the `rows` are of: of the holdout, or else
+    they are of so many `days` of live traffic. `shadowed` is what that traffic is to judge first.
     """
 
     promoted: bool
@@ -33,6 +34,8 @@ class Verdict(msgspec.Struct, frozen=True):
     changes: Sequence[str] = ()
     rows: int = 0
     partitions: Sequence[str] = ()
+    days: int = 0
+    shadowed: bool = False
 
 
 Rule = Callable[[Metrics, Metrics | None, Metrics], str | None]

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import files, paths
 from ..cli import run
+from ..serving import challenger
 
 
 def now() -> str:
@@ -14,7 +15,7 @@ def now() -> str:
 
 
 def record(event: str, version: int | None, fingerprint: str, reason: str, **more: Any) -> None:
-    """Append an event: promoted, refused or rolled_back.
+    """Append an event: promoted, refused, rolled_back, shadowed or replaced (of a challenger).
 
     A refusal that repeats the last line is not written again: `release` is idempotent.
     """
@@ -33,6 +34,14 @@ def repeated(event: str, fingerprint: str, reason: str) -> dict[str, Any] | None
     return line if same else None
 
 
+def noted(event: str, fingerprint: str, since: str = "") -> bool:
+    """Whether this has happened to the model of this fingerprint, since then if that is told."""
+    return any(
+        (line["event"], line["fingerprint"]) == (event, fingerprint) and line["at"] >= since
+        for line in files.read_lines(paths.HISTORY)
+    )
+
+
 def judged(fingerprint: str) -> bool:
     """Whether the gate has promoted or refused the model of this fingerprint."""
     return any(line["fingerprint"] == fingerprint for line in files.read_lines(paths.HISTORY))
@@ -47,6 +56,8 @@ def main() -> None:
         version = f"v{line['version']}" if line["version"] else line["fingerprint"][:8]
         report = f" ({line['report']})" if line.get("report") else ""
         print(f"{line['at']}  {line['event']:<11}  {version:<8}  {line['reason']}{report}")
+    if waiting := challenger.read(paths.MONITORING):
+        print(waiting)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-CHAMPION, PREVIOUS = "champion", "previous"  # aliases
+CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"  # aliases
 ROLLED_BACK = "rolled_back"  # tag of a version, with the time
+REFUSED = "refused"  # tag of one that live traffic has refused, with the reason
 BUNDLE = "bundle"  # folder among the artifacts of a run
 
 
@@ -29,6 +30,7 @@ class Version(msgspec.Struct, frozen=True):
     fingerprint: str
     run_id: str
     rolled_back: str
+    refused: str = ""
 
 
 class Store:
@@ -105,8 +107,17 @@ class Store:
         if old is not None:
             self.client.set_registered_model_alias(self.name, PREVIOUS, str(old.number))
         self.client.set_registered_model_alias(self.name, CHAMPION, str(version.number))
-        if version.rolled_back:
-            self.client.delete_model_version_tag(self.name, str(version.number), ROLLED_BACK)
+        for tag, value in ((ROLLED_BACK, version.rolled_back), (REFUSED, version.refused)):
+            if value:
+                self.client.delete_model_version_tag(self.name, str(version.number), tag)
+
+    def give(self, alias: str, version: Version) -> None:
+        """Give an alias to a version, and to no other."""
+        self.client.set_registered_model_alias(self.name, alias, str(version.number))
+
+    def take(self, alias: str) -> None:
+        """Take an alias away from whichever version has it."""
+        self.client.delete_registered_model_alias(self.name, alias)
 
     def mark(self, version: Version, tag: str, value: str) -> None:
         """Set a tag of a version."""
@@ -127,4 +138,5 @@ def _version(found: "ModelVersion") -> Version:
         fingerprint=tags.get("fingerprint", ""),
         run_id=str(found.run_id),
         rolled_back=tags.get(ROLLED_BACK, ""),
+        refused=tags.get(REFUSED, ""),
     )

@@ -22,10 +22,10 @@ def write(name: str, fingerprint: str, gate: config.Gate, verdict: Verdict, at: 
 def render(name: str, fingerprint: str, gate: config.Gate, verdict: Verdict, at: str) -> str:
     """The page as Markdown; its first sentence is the reason in the history."""
     parts = [
-        f"# {name}: {'promoted' if verdict.promoted else 'refused'}",
+        f"# {name}: {_outcome(verdict)}",
         f"{verdict.reason}.",
         f"Rule `{verdict.rule}` decided, {at}, about the model with the fingerprint "
-        f"`{fingerprint[:16]}`, on {verdict.rows:,} labelled rows of {span(verdict.partitions)}.",
+        f"`{fingerprint[:16]}`, on {verdict.rows:,} labelled rows of {_where(verdict)}.",
         "## Metrics",
         _metrics(gate, verdict),
     ]
@@ -46,6 +46,18 @@ def render(name: str, fingerprint: str, gate: config.Gate, verdict: Verdict, at:
     if verdict.champion is not None or verdict.changes:
         parts += ["## Requests", *_requests(verdict)]
     return "\n\n".join(parts) + "\n"
+
+
+def _outcome(verdict: Verdict) -> str:
+    if verdict.shadowed:
+        return "answers unseen first"
+    return "promoted" if verdict.promoted else "refused"
+
+
+def _where(verdict: Verdict) -> str:
+    if verdict.partitions:
+        return span(verdict.partitions)
+    return f"live traffic in {verdict.days} day{'' if verdict.days == 1 else 's'}"
 
 
 def _metrics(gate: config.Gate, verdict: Verdict) -> str:

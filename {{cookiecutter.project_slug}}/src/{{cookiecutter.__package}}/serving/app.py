@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse
 
 from ..config import Serving
-from . import metrics, openapi, runs
+from . import challenger, metrics, openapi, runs
 from .errors import STATUS
 from .feedback import take
 from .front import Front, read_body, refusal
@@ -110,6 +110,7 @@ def create_app(var: Path, limits: Serving, key: str = "") -> Front:
             "example": manifest.smoke.row,
             "since": service.champion.since,
             "retrained": runs.last(var / "monitoring", runs.RETRAINED),
+            "challenger": challenger.read(var / "monitoring"),
             "trouble": service.champion.trouble or None,
         }
         return json(msgspec.json.encode(facts))

@@ -139,7 +139,7 @@ async function look() {
 }
 
 function showModel() {
-  const { held_out: held, retrained } = model;
+  const { held_out: held, retrained, challenger } = model;
   const partitions = (names) => {
     return names.length < 3 ? names.join(", ") : `${names[0]} … ${names.at(-1)} (${names.length})`;
   };
@@ -149,6 +149,7 @@ function showModel() {
     ["Made", moment(model.created)],
     ["Trained on", partitions(model.trained_on)],
     ["Last retraining run", retrained ? element("span", {}, moment(retrained.at), `, ${retrained.outcome.replaceAll("_", " ")}`) : "none yet"],
+    ...(challenger ? [["Challenger", waiting(challenger)]] : []),
     ["Judged on", held ? `${percent(held.share)} of their ${held.group ?? "row"}s` : partitions(model.judged_on)],
   ];
   document.title = `${model.name} · predictions`;
@@ -161,6 +162,11 @@ function showModel() {
   at("tell").replaceChildren(...truthControls());
   at("quality-report").hidden = true;
   showQuality({}, 0);
+}
+
+function waiting({ version, labelled, needed }) {
+  const rows = [labelled, needed].map((count) => count.toLocaleString("en")).join(" of ");
+  return `version ${version} answers unseen: ${rows} labelled rows`;
 }
 
 function showQuality(seen, rows) {
