@@ -1,7 +1,7 @@
 """`make retrain`: new data, monitoring, pipeline, release and record, under one lock.
 
 Whatever keeps the schedule calls this. Safe to repeat: what an interrupted run has finished is
-found done by the next.
+found done by the next, and the rest is finished before anything new is taken in.
 """
 
 import subprocess
@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from . import arrive, config, files, locks, paths
+from . import arrive, config, files, interrupted, locks, paths
 from .cli import Refusal, run
 from .dvc import dvc, stale
 from .monitoring.drift import watch
@@ -26,23 +26,41 @@ RECORDED = ("conf/arrived.yaml", "params.json", "schema.json", "dvc.lock")
 def retrain(force: bool = False, propose: bool = False) -> dict[str, Any]:
     """Run once and return the journal entry, which is appended whatever happens.
 
+    Where the run is killed, the next one appends it, with the outcome `interrupted`.
+
     `outcome` is one of nothing_to_do, promoted, refused, proposed, failed. With `propose`
     nothing is released: what has been learned is recorded for somebody to look at.
     """
     with locks.exclusive("retrain"):
+        interrupted.put_right()
         entry: dict[str, Any] = {"started": history.now(), "outcome": "failed", "reasons": []}
         try:
+            interrupted.note(entry, "data")
             _run(entry, force, propose)
         except BaseException as error:
             entry["error"] = str(error) or type(error).__name__
             raise
         finally:
             entry["ended"] = history.now()
-            files.append_line(paths.JOURNAL, entry)
+            _write(entry)
         # The service, which tells how long ago that was, does not see the journal.
         done = Run(entry["ended"], entry["outcome"])
         files.write_json(paths.MONITORING / RETRAINED, msgspec.to_builtins(done))
         return entry
+
+
+def _write(entry: dict[str, Any]) -> None:
+    """Append the entry to the journal; on a full disk into the room of the note on this run."""
+    try:
+        files.append_line(paths.JOURNAL, entry)
+        interrupted.done()
+    except OSError:
+        interrupted.done()
+        try:
+            files.append_line(paths.JOURNAL, entry)
+        except OSError as error:
+            message = f"{paths.JOURNAL} could not be written ({error}); outcome: {entry['outcome']}"
+            print(f"error: {message}", file=sys.stderr)
 
 
 def _run(entry: dict[str, Any], force: bool, propose: bool) -> None:
@@ -51,16 +69,19 @@ def _run(entry: dict[str, Any], force: bool, propose: bool) -> None:
     dvc("repro", "compose")
     settings = config.read("retrain", config.Retrain)
     behind = stale()
-    if settings.arrive != "none" and not behind:  # one step after the other
+    unjudged = not behind and not propose and not history.judged(lineage.read().fingerprint)
+    if settings.arrive != "none" and not behind and not unjudged:  # one step after the other
         arrive.arrive(settings.arrive)
     entry["new_partitions"] = arrive.pending()
     reasons: list[str] = entry["reasons"]
+    if arrive.unsound():  # it may have been mended at its source, which DVC does not see
+        dvc("repro", "--force", "--single-item", "ingest")
     dvc("repro", "validate")  # brings the labels of what was predicted earlier, too
     if entry["new_partitions"]:
         reasons.append(f"new data: {', '.join(entry['new_partitions'])}")
     elif behind:
         reasons.append("data, configuration or code have changed since the last run")
-    elif not propose and not history.judged(lineage.read().fingerprint):
+    elif unjudged:
         reasons.append("the evaluated model has not been judged yet")
     if force:
         reasons.append("asked for by hand")
@@ -77,11 +98,14 @@ def _run(entry: dict[str, Any], force: bool, propose: bool) -> None:
         print("nothing new to learn from: nothing to do")
         return
     print(f"retraining: {'; '.join(reasons)}")
+    interrupted.note(entry, "pipeline")
     dvc("repro")
+    interrupted.note(entry, "record")
     _record(entry, settings)
     if propose:
         entry["outcome"] = "proposed"
         return
+    interrupted.note(entry, "release")
     entry["outcome"] = "promoted" if release() else "refused"
     entry["decision"] = files.read_lines(paths.HISTORY)[-1]
 
@@ -96,14 +120,19 @@ def _record(entry: dict[str, Any], settings: config.Retrain) -> None:
     if settings.commit:
         # Only what retraining writes; other work in the checkout is left alone.
         message = f"Retrain: {'; '.join(entry['reasons'])}"
-        for command in (("add",), ("commit", "--quiet", "--message", message)):
-            done = subprocess.run(
-                ["git", *command, "--", *RECORDED], capture_output=True, text=True, check=False
-            )
-        if done.returncode and "nothing" not in done.stdout:
+        done = _git("add")
+        if done.returncode == 0 and _git("diff", "--cached", "--quiet").returncode:
+            done = _git("commit", "--quiet", "--message", message)
+        if done.returncode:
             said = (done.stderr or done.stdout).strip().splitlines()
             entry["not_committed"] = said[-1] if said else "git commit failed"
             print(f"not committed to git: {entry['not_committed']}")
+
+
+def _git(*command: str) -> "subprocess.CompletedProcess[str]":
+    """Run a git command on the files that retraining writes."""
+    command = ("git", *command, "--", *RECORDED)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def main() -> None:

@@ -38,6 +38,12 @@ def judged(fingerprint: str) -> bool:
     return any(line["fingerprint"] == fingerprint for line in files.read_lines(paths.HISTORY))
 
 
+def champion() -> str | None:
+    """Fingerprint of the model that was made champion last."""
+    lines = [line for line in files.read_lines(paths.HISTORY) if line["event"] != "refused"]
+    return str(lines[-1]["fingerprint"]) if lines else None
+
+
 def main() -> None:
     """Print the history, oldest first."""
     lines = files.read_lines(paths.HISTORY)

@@ -21,9 +21,10 @@ from ..serving import bundle
 from . import card, deploy, guards, history, lineage, tracking
 from . import verdict as verdicts
 from .build import build, held_out, partitions
+from .crown import complete, crown
 from .gate import Metrics, Verdict, judge
 from .paired import Pair
-from .store import BUNDLE, CHAMPION, Store, Version
+from .store import BUNDLE, Store, Version, answering
 
 REFUSED = 3  # exit code of a release that the gate has refused
 
@@ -33,20 +34,14 @@ def release(force: bool = False) -> bool:
 
     `force` lets a version back in that has been rolled back.
     """
-    with locks.exclusive("release"):
+    with locks.exclusive("release"), answering():
+        deploy.sweep()
         made = lineage.read()
         store = Store(config.read("name", str))
-        champion = store.holder(CHAMPION)
+        store.close_runs()
+        champion = complete(store)
         known = store.version_of(made.fingerprint)
-        if champion:
-            try:
-                deploy.point(store, champion)  # also on a machine that has not served it before
-            except bundle.OtherFormat as old:  # the code has been updated since
-                print(f"the champion cannot be served any more: {old}")
         if champion and known and champion.number == known.number:
-            if not history.judged(made.fingerprint):
-                reason = "found as champion in the registry"
-                history.record("promoted", champion.number, made.fingerprint, reason)
             print(f"version {champion.number} is this model already")
             return True
         if known and known.rolled_back and not force:
@@ -80,12 +75,13 @@ def _decide(
     run_id = tracking.track(store, made)
     if not verdict.promoted:
         if not (line := history.repeated("refused", made.fingerprint, verdict.reason)):
-            line = {"rule": verdict.rule, "report": _report(store.name, made, verdict, run_id)}
+            report = _report(store, store.name, made, verdict, run_id)
+            line = {"rule": verdict.rule, "report": report}
             history.record("refused", None, made.fingerprint, verdict.reason, **line)
         print(f"refused by rule {verdict.rule}; the champion stays. Why: {_found(line)}")
         return False
     if known is None:
-        source = tracking.log_model(pipeline, data, run_id)
+        source = tracking.log_model(store, pipeline, data, run_id)
         known = store.register(source, run_id, {"fingerprint": made.fingerprint})
     text = card.render(f"{store.name}, version {known.number}", data, manifest, made, verdict)
     (aside / bundle.CARD).write_text(text, encoding="utf-8")
@@ -93,27 +89,22 @@ def _decide(
     manifest = msgspec.structs.replace(manifest, version=known.number, run_id=run_id, files=sums)
     deploy.write_manifest(aside, manifest)
     folder = deploy.settle(aside, known)
-    tracking.log_folder(folder, run_id, BUNDLE)
-    store.crown(known, champion)
-    deploy.point(store, known)
+    tracking.log_folder(store, folder, run_id, BUNDLE)
+    report = _report(store, f"{store.name}, version {known.number}", made, verdict, run_id)
+    line = {"rule": verdict.rule, "report": report}
+    crown(store, known, champion, "promoted", verdict.reason, **line)
     for change in verdict.changes:
         print(f"callers must change their requests: the model {change}")
-    line = {
-        "rule": verdict.rule,
-        "previous": champion.number if champion else None,
-        "report": _report(f"{store.name}, version {known.number}", made, verdict, run_id),
-    }
-    history.record("promoted", known.number, made.fingerprint, verdict.reason, **line)
     print(f"version {known.number} is champion; its card is {folder / bundle.CARD}")
     print(f"why: {_found(line)}")
     return True
 
 
-def _report(name: str, made: lineage.Lineage, verdict: Verdict, run_id: str) -> str:
+def _report(store: Store, name: str, made: lineage.Lineage, verdict: Verdict, run_id: str) -> str:
     """Write the page on a verdict and log it to the run; its path below `var/`."""
     gate = config.read("gate", config.Gate)
     path = verdicts.write(name, made.fingerprint, gate, verdict, history.now())
-    tracking.log_file(path, run_id, path.parent.name)
+    tracking.log_file(store, path, run_id, path.parent.name)
     return path.relative_to(paths.VAR).as_posix()
 
 

@@ -1,0 +1,150 @@
+"""Starts retrainings of a project from a process that has imported everything: runs by the project.
+
+Each run, each DVC command and each stage is a process of its own, as ever; only the imports, most
+of their time, are there already. A run is killed where its order says. Knows nothing of the tests.
+
+    python warm.py <package>    reads orders as JSON lines, answers with JSON lines
+"""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NoReturn
+
+PACKAGE = sys.argv[1]
+HEAVY = (
+    "duckdb", "dvc.cli", "dvc.repo", "hydra", "joblib", "matplotlib.pyplot", "mlflow.sklearn",
+    "pandas", "sklearn.compose", "sklearn.linear_model", "sklearn.pipeline", "skops.io",
+)  # fmt: skip
+STAGES = ("compose", "ingest", "validate", "split", "train", "evaluate")
+start = subprocess.Popen._execute_child  # type: ignore[attr-defined]
+
+
+def main() -> None:
+    """Start a run for each order, one after the other."""
+    for name in HEAVY:
+        import_module(name)
+    for stage in STAGES:
+        import_module(f"{PACKAGE}.pipeline.{stage}")
+    import_module(f"{PACKAGE}.retrain")
+    tell({"ready": True})
+    for line in sys.stdin:
+        order = json.loads(line)
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.setsid()
+            os.close(writing)
+            ended(lambda order=order: run(order))
+        os.close(writing)
+        os.read(reading, 1)
+        os.close(reading)
+        tell({"pid": pid})
+        _, status = os.waitpid(pid, 0)
+        tell({"code": os.waitstatus_to_exitcode(status)})
+
+
+def tell(answer: dict[str, Any]) -> None:
+    """Answer with a line."""
+    print(json.dumps(answer), flush=True)
+
+
+def ended(work: Callable[[], Any]) -> NoReturn:
+    """Do the work of a process and end it as Python would."""
+    code = 1
+    try:
+        work()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def run(order: dict[str, Any]) -> None:
+    """One retraining, its output in a file."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    said = os.open(order["said"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    subprocess.Popen._execute_child = forked  # type: ignore[attr-defined]
+    if place := order.get("place"):
+        kill_at(**place)
+    module = import_module(f"{PACKAGE}.retrain")
+    sys.argv = ["retrain", *order.get("arguments", ())]
+    import_module(f"{PACKAGE}.cli").run(module.main)
+
+
+def kill_at(where: str, when: str, turn: int = 1) -> None:
+    """Kill the whole group before or after the n-th call of a function, `module:name[.name]`."""
+    module, _, path = where.partition(":")
+    owner: Any = import_module(module.replace("PACKAGE", PACKAGE))
+    *parents, name = path.split(".")
+    for parent in parents:
+        owner = getattr(owner, parent)
+    original, calls = getattr(owner, name), [0]
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        calls[0] += 1
+        if when == "before" and calls[0] == turn:
+            os.killpg(0, signal.SIGKILL)
+        found = original(*arguments, **named)
+        if when == "after" and calls[0] == turn:
+            os.killpg(0, signal.SIGKILL)
+        return found
+
+    setattr(owner, name, watched)
+
+
+def forked(process: Any, args: Any, *rest: Any) -> None:
+    """In place of `Popen._execute_child`: a Python of ours is forked, all else is executed."""
+    work = python(args)
+    if work is None:
+        start(process, args, *rest)
+        return
+    cwd, environment = rest[4:6]
+    took, gave = rest[9:15:2], rest[10:15:2]  # of stdin the child reads, else it writes
+    own = (took[0], gave[1], gave[2])
+    process.pid = os.fork()
+    if not process.pid:
+        for number, descriptor in enumerate(own):
+            if descriptor not in (-1, number):
+                os.dup2(descriptor, number)
+        os.chdir(cwd or ".")
+        if environment is not None:
+            os.environ.clear()
+            os.environ.update(environment)
+        ended(work)
+    process._child_created = True
+    for descriptor in own:
+        if descriptor > 2:
+            os.close(descriptor)
+
+
+def python(args: Any) -> Callable[[], Any] | None:
+    """What a command does that starts DVC or a stage; None for any other."""
+    words = list(map(os.fspath, [args] if isinstance(args, str | bytes | os.PathLike) else args))
+    if len(words) == 3 and words[1] == "-c":  # a shell
+        words = shlex.split(words[2])
+    if len(words) < 3 or words[1] != "-m" or not os.path.basename(words[0]).startswith("python"):  # noqa: PTH119
+        return None
+    if words[2] == "dvc":
+        return lambda: sys.exit(import_module("dvc.cli").main(words[3:]))
+    if words[2].startswith(f"{PACKAGE}.pipeline."):
+        stage = import_module(words[2])
+        return lambda: import_module(f"{PACKAGE}.cli").run(stage.main)
+    return None
+
+
+if __name__ == "__main__":
+    main()
