@@ -3,7 +3,9 @@
 Each run, each DVC command and each stage is a process of its own, as ever; only the imports, most
 of their time, are there already. A run is killed where its order says. Knows nothing of the tests.
 
-    python warm.py <package>    reads orders as JSON lines, answers with JSON lines
+    python warm.py <package> <file>    reads orders as JSON lines, answers with JSON lines
+
+The file collects what the processes of one run have imported besides, for the next ones.
 """
 
 import json
@@ -14,15 +16,17 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
-PACKAGE = sys.argv[1]
+PACKAGE, LEARNED = sys.argv[1:]
 HEAVY = (
     "duckdb", "dvc.cli", "dvc.repo", "hydra", "joblib", "matplotlib.pyplot", "mlflow.sklearn",
     "pandas", "sklearn.compose", "sklearn.linear_model", "sklearn.pipeline", "skops.io",
 )  # fmt: skip
 STAGES = ("compose", "ingest", "validate", "split", "train", "evaluate")
+known: set[str] = set()
 start = subprocess.Popen._execute_child  # type: ignore[attr-defined]
 
 
@@ -36,6 +40,7 @@ def main() -> None:
     tell({"ready": True})
     for line in sys.stdin:
         order = json.loads(line)
+        learn()
         reading, writing = os.pipe()
         pid = os.fork()
         if not pid:
@@ -48,6 +53,16 @@ def main() -> None:
         tell({"pid": pid})
         _, status = os.waitpid(pid, 0)
         tell({"code": os.waitstatus_to_exitcode(status)})
+
+
+def learn() -> None:
+    """Import what earlier runs have."""
+    with open(LEARNED, "a+", encoding="utf-8") as file:  # noqa: PTH123
+        file.seek(0)
+        for name in set(file.read().split()) - set(sys.modules):
+            with suppress(Exception):
+                import_module(name)
+    known.update(sys.modules)
 
 
 def tell(answer: dict[str, Any]) -> None:
@@ -66,6 +81,8 @@ def ended(work: Callable[[], Any]) -> NoReturn:
     except BaseException:
         traceback.print_exc()
     finally:
+        with open(LEARNED, "a", encoding="utf-8") as file:  # noqa: PTH123
+            file.write("\n".join([*set(sys.modules).difference(known, ["__mp_main__"]), ""]))
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -113,11 +130,10 @@ def forked(process: Any, args: Any, *rest: Any) -> None:
         start(process, args, *rest)
         return
     cwd, environment = rest[4:6]
-    took, gave = rest[9:15:2], rest[10:15:2]  # of stdin the child reads, else it writes
-    own = (took[0], gave[1], gave[2])
+    pipes = rest[9:15]
     process.pid = os.fork()
     if not process.pid:
-        for number, descriptor in enumerate(own):
+        for number, descriptor in enumerate((pipes[0], pipes[3], pipes[5])):
             if descriptor not in (-1, number):
                 os.dup2(descriptor, number)
         os.chdir(cwd or ".")
@@ -126,16 +142,14 @@ def forked(process: Any, args: Any, *rest: Any) -> None:
             os.environ.update(environment)
         ended(work)
     process._child_created = True
-    for descriptor in own:
-        if descriptor > 2:
-            os.close(descriptor)
+    process._close_pipe_fds(*pipes)
 
 
 def python(args: Any) -> Callable[[], Any] | None:
     """What a command does that starts DVC or a stage; None for any other."""
     words = list(map(os.fspath, [args] if isinstance(args, str | bytes | os.PathLike) else args))
-    if len(words) == 3 and words[1] == "-c":  # a shell
-        words = shlex.split(words[2])
+    if words[-2:-1] == ["-c"] and words[0].endswith("sh"):
+        words = shlex.split(words[-1])
     if len(words) < 3 or words[1] != "-m" or not os.path.basename(words[0]).startswith("python"):  # noqa: PTH119
         return None
     if words[2] == "dvc":

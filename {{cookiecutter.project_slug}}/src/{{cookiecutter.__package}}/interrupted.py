@@ -41,15 +41,15 @@ def put_right() -> None:
         return
     entry = files.read_json(under_way)
     if entry["started"] not in {line["started"] for line in files.read_lines(paths.JOURNAL)}:
-        files.append_line(paths.JOURNAL, _last_word(entry))
         print(f"the run before was interrupted at the step {entry['step']}; this one goes on")
+        files.append_line(paths.JOURNAL, _last_word(**entry))
     _remove_asides()
     _unlock_git()
     done()
 
 
-def _last_word(entry: dict[str, Any]) -> dict[str, Any]:
-    error = f"killed, or the machine went down, at the step {entry.pop('step')}"
+def _last_word(step: str, **entry: Any) -> dict[str, Any]:
+    error = f"killed, or the machine went down, at the step {step}"
     entry |= {"outcome": "interrupted", "error": error, "ended": history.now()}
     since = [line for line in files.read_lines(paths.HISTORY) if line["at"] >= entry["started"]]
     return entry | ({"decision": since[-1]} if since else {})
