@@ -161,7 +161,7 @@ class World:
 
     def start(self, said: Path, **order: Any) -> int:
         """Start a run; returns its process group."""
-        order["said"] = str(said)
+        order |= {"said": str(said), "folder": str(self.project.folder)}
         assert self.warm.stdin
         self.warm.stdin.write(json.dumps(order) + "\n")
         self.warm.stdin.flush()

@@ -95,6 +95,11 @@ def run(order: dict[str, Any]) -> None:
     os.dup2(said, 1)
     os.dup2(said, 2)
     subprocess.Popen._execute_child = forked  # type: ignore[attr-defined]
+    os.chdir(order["folder"])
+    os.environ.update(order.get("environment", {}))
+    for where, value in order.get("settings", {}).items():
+        owner, name = found(where)
+        setattr(owner, name, value)
     if place := order.get("place"):
         kill_at(**place)
     module = import_module(f"{PACKAGE}.retrain")
@@ -102,23 +107,29 @@ def run(order: dict[str, Any]) -> None:
     import_module(f"{PACKAGE}.cli").run(module.main)
 
 
-def kill_at(where: str, when: str, turn: int = 1) -> None:
-    """Kill the whole group before or after the n-th call of a function, `module:name[.name]`."""
+def found(where: str) -> tuple[Any, str]:
+    """What holds a thing, `module:name[.name]`, and its name there."""
     module, _, path = where.partition(":")
     owner: Any = import_module(module.replace("PACKAGE", PACKAGE))
     *parents, name = path.split(".")
     for parent in parents:
         owner = getattr(owner, parent)
+    return owner, name
+
+
+def kill_at(where: str, when: str, turn: int = 1) -> None:
+    """Kill the whole group before or after the n-th call of a function."""
+    owner, name = found(where)
     original, calls = getattr(owner, name), [0]
 
     def watched(*arguments: Any, **named: Any) -> Any:
         calls[0] += 1
         if when == "before" and calls[0] == turn:
             os.killpg(0, signal.SIGKILL)
-        found = original(*arguments, **named)
+        done = original(*arguments, **named)
         if when == "after" and calls[0] == turn:
             os.killpg(0, signal.SIGKILL)
-        return found
+        return done
 
     setattr(owner, name, watched)
 
