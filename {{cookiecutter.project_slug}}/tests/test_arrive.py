@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from {{ cookiecutter.__package }} import arrive
+from {{ cookiecutter.__package }} import arrive, files
 from {{ cookiecutter.__package }}.cli import Refusal
 
 from . import customers, project
@@ -62,3 +62,17 @@ def test_what_has_arrived_is_pending_until_it_is_ingested(empty: Path) -> None:
 def test_the_list_of_the_project_is_in_order() -> None:
     with project.inside(project.ROOT):
         assert arrive.listed() == sorted(set(arrive.listed()))
+
+
+def test_what_was_ingested_and_broke_the_schema_is_known_until_it_keeps_it(empty: Path) -> None:
+    assert not arrive.unsound()
+    project.run("ingest", "validate")
+    assert not arrive.unsound()
+    recorded = files.read_json(Path("dvc.lock"))
+    recorded["stages"]["validate"]["deps"][0]["md5"] = "of the data before"
+    assert recorded["stages"]["validate"]["deps"][0]["path"] == "data/raw"
+    files.write_json(Path("dvc.lock"), recorded)
+    assert arrive.unsound()
+    del recorded["stages"]["validate"]
+    files.write_json(Path("dvc.lock"), recorded)
+    assert arrive.unsound()

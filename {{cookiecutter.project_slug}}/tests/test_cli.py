@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from {{ cookiecutter.__package }}.cli import Busy, Refusal, run
@@ -21,6 +23,12 @@ def test_a_refusal_is_one_sentence_and_code_1(capsys: pytest.CaptureFixture[str]
 def test_a_busy_command_asks_to_try_again_with_code_75(capsys: pytest.CaptureFixture[str]) -> None:
     assert outcome(Busy("another release is running")) == 75
     assert capsys.readouterr().err == "error: another release is running\n"
+
+
+def test_a_full_disk_is_one_sentence_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert outcome(OSError(errno.ENOSPC, "No space left on device", "var/x")) == 1
+    said = "error: [Errno 28] No space left on device: 'var/x': make room, then run this again\n"
+    assert capsys.readouterr().err == said
 
 
 def test_any_other_error_keeps_its_traceback() -> None:

@@ -1,3 +1,4 @@
+import os
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -72,5 +73,18 @@ def test_a_line_torn_by_a_crash_costs_no_other_line(tmp_path: Path) -> None:
     files.append_line(path, {"number": 1})
     with path.open("a") as file:
         file.write('{"number": 2, "rea')
+    files.append_line(path, {"number": 3})
+    assert [line["number"] for line in files.read_lines(path)] == [1, 3]
+
+
+def test_a_line_that_does_not_fit_on_the_disk_is_not_lost_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, write = tmp_path / "lines.jsonl", os.write
+    files.append_line(path, {"number": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:5]))
+        with pytest.raises(OSError, match="No space left"):
+            files.append_line(path, {"number": 2})
     files.append_line(path, {"number": 3})
     assert [line["number"] for line in files.read_lines(path)] == [1, 3]

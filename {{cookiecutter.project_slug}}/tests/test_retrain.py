@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from {{ cookiecutter.__package }} import arrive, files, paths, retrain
+from {{ cookiecutter.__package }} import arrive, files, interrupted, paths, retrain
 from {{ cookiecutter.__package }}.cli import Busy, Refusal
 from {{ cookiecutter.__package }}.monitoring import drift
 from {{ cookiecutter.__package }}.serving.champion import POINTER
@@ -381,6 +381,72 @@ def test_a_degraded_champion_is_left_first_and_the_run_does_not_let_it_back_in(
     assert test_guard.serves() == 1
     events = [event["event"] for event in files.read_lines(Path("told"))]
     assert events == ["degraded", "rolled_back", "refused"]
+
+
+def test_a_model_that_was_not_judged_comes_before_the_next_partition(
+    released: Path, calls: Calls, settings: dict[str, Any]
+) -> None:
+    settings["model"] = BETTER
+    project.write_params(**settings)
+    project.run()
+    before = arrive.listed()
+    assert retrain.retrain()["outcome"] == "promoted"
+    assert (journal()["new_partitions"], arrive.listed()) == ([], before)
+    retrain.retrain()
+    assert journal()["new_partitions"] == ["2024-05"]
+
+
+def test_the_run_after_one_that_was_killed_says_so_and_goes_on(
+    released: Path, calls: Calls, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings["model"] = BETTER
+    with monkeypatch.context() as patch:
+        # a process that is killed writes nothing after its note
+        patch.setattr(retrain, "_write", lambda entry: None)
+        patch.setattr(project, "run", failing(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            retrain.retrain()
+    assert not paths.JOURNAL.exists()
+    monkeypatch.setattr(retrain, "stale", lambda: True)
+    retrain.retrain()
+    first, last = files.read_lines(paths.JOURNAL)
+    assert (first["outcome"], first["reasons"]) == ("interrupted", ["new data: 2024-05"])
+    assert first["error"].endswith("at the step pipeline")
+    assert last["outcome"] == "promoted"
+    assert not (paths.VAR / interrupted.UNDER_WAY).exists()
+
+
+def test_a_journal_that_cannot_be_written_is_said_to_whoever_listens(
+    released: Path,
+    calls: Calls,
+    settings: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings["retrain__arrive"] = "none"
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "append_line", full)
+    retrain.retrain()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {paths.JOURNAL} could not be written")
+    assert line.endswith("; outcome: nothing_to_do")
+
+
+def test_data_that_broke_the_schema_are_fetched_again(
+    released: Path, calls: Calls, settings: dict[str, Any]
+) -> None:
+    settings["retrain__arrive"] = "none"
+    retrain.retrain()
+    again = ("repro", "--force", "--single-item", "ingest")
+    assert again not in calls
+    recorded = files.read_json(Path("dvc.lock"))
+    recorded["stages"]["validate"]["deps"][0]["md5"] = "of the data before"
+    files.write_json(Path("dvc.lock"), recorded)
+    retrain.retrain()
+    assert calls.index(again) < len(calls) - 1 - calls[::-1].index(("repro", "validate"))
 
 
 def test_an_experiment_is_never_released_unattended(released: Path, calls: Calls) -> None:

@@ -3,11 +3,12 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
-from . import config, files, sources
+from . import config, files, paths, sources
 from .cli import Refusal, run
 
 LIST = Path("conf/arrived.yaml")
@@ -32,6 +33,19 @@ def pending() -> list[str]:
     lock = Path("dvc.lock")
     recorded = OmegaConf.select(OmegaConf.load(lock), INGESTED) if lock.exists() else None
     return [name for name in listed() if name not in (recorded or [])]
+
+
+def unsound() -> bool:
+    """Whether dvc.lock knows partitions as ingested that have not been found to keep the schema."""
+    lock = Path("dvc.lock")
+    recorded: Any = OmegaConf.to_container(OmegaConf.load(lock)) if lock.exists() else {}
+    stages = recorded.get("stages", {})
+    made, checked = (
+        {one["path"]: one.get("md5") for one in stages.get(stage, {}).get(side, ())}
+        for stage, side in (("ingest", "outs"), ("validate", "deps"))
+    )
+    raw = paths.RAW.as_posix()
+    return made.get(raw) != checked.get(raw)
 
 
 def with_names(text: str, added: list[str]) -> str:

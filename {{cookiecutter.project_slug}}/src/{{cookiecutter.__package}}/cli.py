@@ -1,8 +1,11 @@
 """How every command ends: a result, or one sentence that says what to do."""
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import NoReturn
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Refusal(Exception):
@@ -18,9 +21,17 @@ class Busy(Refusal):
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Run a command and exit with its code; a `Refusal` is printed without a traceback."""
+    """Run a command and exit with its code.
+
+    A `Refusal`, and that the disk is full, is printed without a traceback.
+    """
     try:
         sys.exit(main() or 0)
     except Refusal as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         sys.exit(refusal.code)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        print(f"error: {error}: make room, then run this again", file=sys.stderr)
+        sys.exit(1)

@@ -1,22 +1,47 @@
 """Calling DVC as a command, with the stages' `python` being this environment's."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from omegaconf import OmegaConf
+from yaml import YAMLError
+
 from .cli import Refusal
+
+LOCK = Path("dvc.lock")
+BUSY = Path(".dvc/tmp/rwlock")  # who works on which file
 
 
 def dvc(*arguments: str) -> None:
-    """Run a DVC command in the project folder; `Refusal` when it fails, after its own output."""
-    if _run(*arguments):
-        raise Refusal(f"`dvc {' '.join(arguments)}` failed; its output above says where")
+    """Run a DVC command in the project folder; `Refusal` when it fails, after its own output.
+
+    The `Refusal` says what the failed stage has said, if that was one sentence.
+    """
+    said = ""
+    with subprocess.Popen(
+        _command(*arguments),
+        env=_environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        close_fds=False,  # it holds our locks until it ends, see `locks.exclusive`
+    ) as process:
+        for line in process.stderr or ():
+            print(line, end="", file=sys.stderr, flush=True)
+            if line.startswith("error: "):
+                said = line.removeprefix("error: ").strip()
+    if process.returncode:
+        command = f"`dvc {' '.join(arguments)}` failed"
+        raise Refusal(f"{command}: {said}" if said else f"{command}; its output above says where")
 
 
 def stale() -> bool:
     """Whether `dvc repro` would run anything."""
-    return _run("status", "--quiet") != 0
+    command = _command("status", "--quiet")
+    return subprocess.run(command, env=_environment(), check=False, close_fds=False).returncode != 0
 
 
 def output(*arguments: str) -> str:
@@ -29,8 +54,30 @@ def output(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _run(*arguments: str) -> int:
-    return subprocess.run(_command(*arguments), env=_environment(), check=False).returncode
+def mend(killed: bool) -> None:
+    """Put right what a DVC that was `killed`, or had no room left, leaves: half of a file.
+
+    dvc.lock is then again what git has; what was made since is found in DVC's cache.
+    """
+    if killed or not _whole(BUSY):
+        BUSY.unlink(missing_ok=True)
+    if not _whole(LOCK):
+        print("dvc.lock is half written: taken back to the last commit")
+        command = ["git", "checkout", "--quiet", "HEAD", "--", str(LOCK)]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            LOCK.unlink()
+
+
+def _whole(path: Path) -> bool:
+    if not path.exists():
+        return True
+    try:
+        if path == BUSY:
+            return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+        stages = OmegaConf.select(OmegaConf.load(path), "stages")
+        return bool(stages) and all("cmd" in stage for stage in stages.values())
+    except (ValueError, YAMLError, OSError, AttributeError, TypeError):
+        return False
 
 
 def _command(*arguments: str) -> list[str]:

@@ -1,7 +1,7 @@
 """`make retrain`: new data, monitoring, decision, pipeline, release and record, under one lock.
 
 Whatever keeps the schedule calls this. Safe to repeat: what an interrupted run has finished is
-found done by the next.
+found done by the next, and the rest is finished before anything new is taken in.
 """
 
 import subprocess
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from . import alerts, arrive, config, files, locks, paths, triggers
+from . import alerts, arrive, config, files, interrupted, locks, paths, triggers
 from .cli import Refusal, run
 from .dvc import dvc, stale
 from .monitoring import trend
@@ -33,14 +33,18 @@ RECORDED = ("conf/arrived.yaml", "params.json", "schema.json", "dvc.lock")
 def retrain(force: bool = False, propose: bool = False, unattended: bool = False) -> Entry:
     """Run once and return the journal entry, which is appended whatever happens.
 
-    `outcome` is one of nothing_to_do, waiting, held_back (see `triggers`), promoted, refused,
-    shadowed, proposed, failed. With `propose` nothing is released: what has been learned is recorded for
+    Where the run is killed, the next one appends it, with the outcome `interrupted`. Else `outcome`
+    is one of nothing_to_do, waiting, held_back (see `triggers`), promoted, refused, shadowed,
+    proposed, failed. With `propose` nothing is released: what has been learned is recorded for
     somebody to look at. The limits of conf/retrain/ hold for `unattended` runs.
     """
     with locks.exclusive("retrain"):
+        if killed := interrupted.put_right():
+            alerts.ended(killed, "")
         journal = files.read_lines(paths.JOURNAL)
         entry: Entry = {"started": history.now(), "outcome": "failed", "reasons": []}
         try:
+            interrupted.note(entry, "data")
             _run(entry, journal, force, propose, unattended)
         except BaseException as error:
             entry["error"] = str(error) or type(error).__name__
@@ -59,13 +63,27 @@ def _close(entry: Entry, journal: Journal) -> None:
     try:
         _troubles(entry, [alerts.ended(entry, journal[-1].get("outcome", "") if journal else "")])
     finally:
-        files.append_line(paths.JOURNAL, entry)
+        _write(entry)
 
 
 def _troubles(entry: Entry, troubles: Sequence[str | None]) -> None:
     """Keep what went wrong with the alert hook."""
     if found := [trouble for trouble in troubles if trouble]:
         entry.setdefault("not_told", []).extend(found)
+
+
+def _write(entry: Entry) -> None:
+    """Append the entry to the journal; on a full disk into the room of the note on this run."""
+    try:
+        files.append_line(paths.JOURNAL, entry)
+        interrupted.done()
+    except OSError:
+        interrupted.done()
+        try:
+            files.append_line(paths.JOURNAL, entry)
+        except OSError as error:
+            message = f"{paths.JOURNAL} could not be written ({error}); outcome: {entry['outcome']}"
+            print(f"error: {message}", file=sys.stderr)
 
 
 def _run(entry: Entry, journal: Journal, force: bool, propose: bool, unattended: bool) -> None:
@@ -93,11 +111,14 @@ def _run(entry: Entry, journal: Journal, force: bool, propose: bool, unattended:
         return
     print(f"retraining: {'; '.join(decision.reasons)}")
     entry["training"] = True
+    interrupted.note(entry, "pipeline")
     dvc("repro")
+    interrupted.note(entry, "record")
     _record(entry, settings)
     if propose:
         entry["outcome"] = "proposed"
         return
+    interrupted.note(entry, "release")
     waits = not (promoted := release()) and shadow.waits(lineage.read().fingerprint)
     entry["outcome"] = "promoted" if promoted else "shadowed" if waits else "refused"
     entry["decision"] = files.read_lines(paths.HISTORY)[-1]
@@ -109,20 +130,21 @@ def _take_in(entry: Entry, journal: Journal, which: str, propose: bool) -> str:
     Returns what there is to learn from that no model has been judged on; empty when nothing is.
     """
     behind = stale()
-    last = journal[-1] if journal else {}
+    unjudged = not behind and not propose and not history.judged(lineage.read().fingerprint)
+    last: Entry = next((one for one in reversed(journal) if one["outcome"] != "interrupted"), {})
     waits = last.get("outcome") in triggers.WAITS
-    if which != "none" and (waits or not behind):  # one step after the other
+    if which != "none" and (waits or not (behind or unjudged)):  # one step after the other
         arrive.arrive(which)
     waiting = last.get("new_partitions", []) if waits and behind else []
     entry["new_partitions"] = list(dict.fromkeys([*waiting, *arrive.pending()]))
+    if arrive.unsound():  # it may have been mended at its source, which DVC does not see
+        dvc("repro", "--force", "--single-item", "ingest")
     dvc("repro", "validate")
     if entry["new_partitions"]:
         return f"new data: {', '.join(entry['new_partitions'])}"
     if behind:
         return "data, configuration or code have changed since the last run"
-    if not propose and not history.judged(lineage.read().fingerprint):
-        return "the evaluated model has not been judged yet"
-    return ""
+    return "the evaluated model has not been judged yet" if unjudged else ""
 
 
 def _look(entry: Entry) -> Summary | None:
@@ -149,14 +171,19 @@ def _record(entry: Entry, settings: config.Retrain) -> None:
     if settings.commit:
         # Only what retraining writes; other work in the checkout is left alone.
         message = f"Retrain: {'; '.join(entry['reasons'])}"
-        for command in (("add",), ("commit", "--quiet", "--message", message)):
-            done = subprocess.run(
-                ["git", *command, "--", *RECORDED], capture_output=True, text=True, check=False
-            )
-        if done.returncode and "nothing" not in done.stdout:
+        done = _git("add")
+        if done.returncode == 0 and _git("diff", "--cached", "--quiet").returncode:
+            done = _git("commit", "--quiet", "--message", message)
+        if done.returncode:
             said = (done.stderr or done.stdout).strip().splitlines()
             entry["not_committed"] = said[-1] if said else "git commit failed"
             print(f"not committed to git: {entry['not_committed']}")
+
+
+def _git(*command: str) -> "subprocess.CompletedProcess[str]":
+    """Run a git command on the files that retraining writes."""
+    command = ("git", *command, "--", *RECORDED)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def main() -> None:

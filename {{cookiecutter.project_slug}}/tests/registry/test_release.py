@@ -1,5 +1,7 @@
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from {{ cookiecutter.__package }} import config, files, paths, table, tasks
 from {{ cookiecutter.__package }}.cli import Busy, Refusal
 from {{ cookiecutter.__package }}.registry import compare, deploy, lineage
 from {{ cookiecutter.__package }}.registry import release as module
+from {{ cookiecutter.__package }}.registry import store as stores
 from {{ cookiecutter.__package }}.registry.release import release
-from {{ cookiecutter.__package }}.registry.store import Store, Version
+from {{ cookiecutter.__package }}.registry.store import RUN, Store, Version
 from {{ cookiecutter.__package }}.serving import bundle
 from {{ cookiecutter.__package }}.serving.champion import read_pointer
 
@@ -260,6 +263,61 @@ def test_a_release_interrupted_after_the_registration_is_finished_by_the_next(
     assert read_pointer(paths.BUNDLES) is None
     assert release()
     assert (versions(store), serving()) == ([1], 1)
+
+
+def test_runs_left_open_by_a_killed_process_are_closed(released: Path, store: Store) -> None:
+    of_ours, whole, somebodys = (
+        store.client.create_run(store.experiment, tags=tags).info.run_id
+        for tags in ({RUN: "1"}, {RUN: "1", "fingerprint": "f"}, {"theirs": "1"})
+    )
+    assert release()
+    found = {run: store.client.get_run(run).info.status for run in (of_ours, whole, somebodys)}
+    assert found == {of_ours: "KILLED", whole: "FINISHED", somebodys: "RUNNING"}
+
+
+def test_a_run_that_was_interrupted_later_on_is_not_logged_again(
+    evaluated: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "register", lambda *_: (_ for _ in ()).throw(OSError("power cut")))
+        with pytest.raises(OSError, match="power cut"):
+            release()
+    run = store.run_of(lineage.read().fingerprint)
+    assert release()
+    assert holder(store, "champion").run_id == run
+    runs = store.client.search_runs([store.experiment])
+    assert [one.info.run_id for one in runs] == [run]
+    assert len(store.client.search_logged_models([store.experiment])) == 1
+
+
+def test_what_a_killed_process_has_left_aside_is_removed(released: Path) -> None:
+    (paths.BUNDLES / ".challenger-x").mkdir()
+    (paths.BUNDLES / ".challenger-x" / "arrays.npz").touch()
+    (paths.BUNDLES / ".champion.json.77").touch()
+    assert release()
+    assert not list(paths.BUNDLES.glob(".*"))
+
+
+def test_a_registry_that_fails_is_told_in_one_sentence(
+    evaluated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise mlflow.MlflowException("(sqlite3.OperationalError) disk I/O error\n[SQL: INSERT ...]")
+
+    monkeypatch.setattr(Store, "register", fail)
+    with pytest.raises(Refusal, match=r"^the registry at sqlite:.* fails: .* disk I/O error$"):
+        release()
+    assert read_pointer(paths.BUNDLES) is None
+
+
+def test_a_registry_that_somebody_has_locked_is_not_waited_for_long(
+    released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "PATIENCE", 0.1)
+    with closing(sqlite3.connect(paths.VAR / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Refusal, match="fails: database is locked"):
+            release()
 
 
 def test_the_card_tells_what_the_model_is_worth(released: Path) -> None:

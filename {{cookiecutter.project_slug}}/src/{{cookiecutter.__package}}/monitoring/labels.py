@@ -51,13 +51,17 @@ def _arrived(manifest: Manifest) -> str:
     )
 
 
-def _told(manifest: Manifest) -> str:
+def feedback() -> str:
+    """All that was told of answers, as a query for id, "at" and label; empty when there is none."""
     finished, still_open = compact.packed(paths.FEEDBACK), compact.still_open(paths.FEEDBACK)
     sources = [layout.parquet(finished)] * bool(finished)
     sources += [layout.lines(layout.FEEDBACK, still_open)] * bool(still_open)
-    if not sources:
+    return " UNION ALL ".join(f'SELECT id, "at", label FROM {source}' for source in sources)
+
+
+def _told(manifest: Manifest) -> str:
+    if not (union := feedback()):
         return NONE
-    union = " UNION ALL ".join(f'SELECT id, "at", label FROM {source}' for source in sources)
     code = table.as_code("told.label", manifest.classes)
     return (
         f'SELECT id, arg_max({code}, told."at")::DOUBLE AS label FROM drawn '

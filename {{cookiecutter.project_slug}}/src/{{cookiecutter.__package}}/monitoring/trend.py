@@ -72,8 +72,8 @@ def log(version: int) -> None:
     from ..registry.store import Store
 
     try:
-        Store(config.read("name", str))
+        store = Store(config.read("name", str))
         run_id = msgspec.json.decode(found[0].read_bytes(), type=Manifest).run_id
-        tracking.log_file(page, run_id, "monitoring")
+        tracking.log_file(store, page, run_id, "monitoring")
     except Exception as error:
         print(f"the page over time could not be logged to MLflow: {error}")

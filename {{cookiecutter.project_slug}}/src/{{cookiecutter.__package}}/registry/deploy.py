@@ -65,6 +65,12 @@ def place(version: Version) -> Path:
     return paths.BUNDLES / f"v{version.number}-{version.fingerprint[:8]}"
 
 
+def sweep() -> None:
+    """Remove what a killed process has left aside; for the holder of the release's lock."""
+    for path in paths.BUNDLES.glob(".*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def settle(aside: Path, version: Version) -> Path:
     """Move a complete folder into its place; a bundle already there stays as it is."""
     target = place(version)

@@ -9,6 +9,9 @@ from ..cli import run
 from ..serving import challenger
 
 
+CROWNED = ("promoted", "rolled_back")  # events that change the champion
+
+
 def now() -> str:
     """The present moment, ISO 8601 in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -45,6 +48,12 @@ def noted(event: str, fingerprint: str, since: str = "") -> bool:
 def judged(fingerprint: str) -> bool:
     """Whether the gate has promoted or refused the model of this fingerprint."""
     return any(line["fingerprint"] == fingerprint for line in files.read_lines(paths.HISTORY))
+
+
+def champion() -> str | None:
+    """Fingerprint of the model that was made champion last."""
+    lines = [line for line in files.read_lines(paths.HISTORY) if line["event"] in CROWNED]
+    return str(lines[-1]["fingerprint"]) if lines else None
 
 
 def main() -> None:

@@ -7,15 +7,16 @@ from .. import config, paths
 from ..serving.bundle import CARD
 from . import deploy, history, tracking
 from . import verdict as verdicts
+from .crown import crown
 from .gate import Verdict
 from .store import Store, Version
 
 
-def report(name: str, fingerprint: str, verdict: Verdict, run_id: str) -> str:
+def report(store: Store, name: str, fingerprint: str, verdict: Verdict, run_id: str) -> str:
     """Write the page on a verdict and log it to the run; its path below `var/`."""
     gate = config.read("gate", config.Gate)
     path = verdicts.write(name, fingerprint, gate, verdict, history.now())
-    tracking.log_file(path, run_id, path.parent.name)
+    tracking.log_file(store, path, run_id, path.parent.name)
     return path.relative_to(paths.VAR).as_posix()
 
 
@@ -25,16 +26,9 @@ def found(line: dict[str, Any]) -> Path:
 
 
 def promote(
-    store: Store, version: Version, old: Version | None, reason: str, since: str = "", **line: Any
+    store: Store, version: Version, old: Version | None, reason: str, **line: Any
 ) -> None:
-    """Make a version champion, have it served and write it down.
-
-    With `since`, when this was decided, it may have been interrupted anywhere and is finished.
-    """
-    if old is None or old.number != version.number:
-        store.crown(version, old)
-    deploy.point(store, version)
-    if not (since and history.noted("promoted", version.fingerprint, since)):
-        history.record("promoted", version.number, version.fingerprint, reason, **line)
+    """Make a version champion, have it served, write it down and say so."""
+    crown(store, version, old, "promoted", reason, **line)
     print(f"version {version.number} is champion; its card is {deploy.place(version) / CARD}")
     print(f"why: {found(line)}")

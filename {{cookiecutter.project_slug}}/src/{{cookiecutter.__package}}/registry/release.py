@@ -17,8 +17,9 @@ from ..serving import bundle
 from . import card, deploy, history, lineage, shadow, tracking
 from .build import build
 from .compare import compare
+from .crown import complete
 from .promote import found, promote, report
-from .store import BUNDLE, CHAMPION, Store, Version
+from .store import BUNDLE, Store, Version, answering
 
 REFUSED = 3  # exit code of a release that the gate has refused
 
@@ -28,21 +29,15 @@ def release(force: bool = False) -> bool:
 
     `force` lets a version back in that has been rolled back, and promotes without live traffic.
     """
-    with locks.exclusive("release"):
+    with locks.exclusive("release"), answering():
+        deploy.sweep()
         made = lineage.read()
         store = Store(config.read("name", str))
+        store.close_runs()
         shadow.look(store)
-        champion = store.holder(CHAMPION)
+        champion = complete(store)
         known = store.version_of(made.fingerprint)
-        if champion:
-            try:
-                deploy.point(store, champion)  # also on a machine that has not served it before
-            except bundle.OtherFormat as old:  # the code has been updated since
-                print(f"the champion cannot be served any more: {old}")
         if champion and known and champion.number == known.number:
-            if not history.noted("promoted", made.fingerprint):
-                reason = "found as champion in the registry"
-                history.record("promoted", champion.number, made.fingerprint, reason)
             print(f"version {champion.number} is this model already")
             return True
         if known and known.rolled_back and not force:
@@ -83,13 +78,13 @@ def _decide(
     run_id = tracking.track(store, made)
     if not verdict.promoted:
         if not (line := history.repeated("refused", made.fingerprint, verdict.reason)):
-            page = report(store.name, made.fingerprint, verdict, run_id)
+            page = report(store, store.name, made.fingerprint, verdict, run_id)
             line = {"rule": verdict.rule, "report": page}
             history.record("refused", None, made.fingerprint, verdict.reason, **line)
         print(f"refused by rule {verdict.rule}; the champion stays. Why: {found(line)}")
         return False
     if known is None:
-        source = tracking.log_model(pipeline, data, run_id)
+        source = tracking.log_model(store, pipeline, data, run_id)
         known = store.register(source, run_id, {"fingerprint": made.fingerprint})
     text = card.render(f"{store.name}, version {known.number}", data, manifest, made, verdict)
     (aside / bundle.CARD).write_text(text, encoding="utf-8")
@@ -97,16 +92,15 @@ def _decide(
     manifest = msgspec.structs.replace(manifest, version=known.number, run_id=run_id, files=sums)
     deploy.write_manifest(aside, manifest)
     folder = deploy.settle(aside, known)
-    tracking.log_folder(folder, run_id, BUNDLE)
+    tracking.log_folder(store, folder, run_id, BUNDLE)
     shadowed = not force and shadow.wanted(verdict)
     verdict = msgspec.structs.replace(verdict, shadowed=shadowed)
-    page = report(f"{store.name}, version {known.number}", known.fingerprint, verdict, run_id)
+    name = f"{store.name}, version {known.number}"
+    page = report(store, name, known.fingerprint, verdict, run_id)
     if shadowed:
         line = shadow.begin(store, known, verdict.reason, rule=verdict.rule, report=page)
         return bool(line and line["event"] == "promoted")
-    previous = champion.number if champion else None
-    line = {"rule": verdict.rule, "previous": previous, "report": page}
-    promote(store, known, champion, verdict.reason, **line)
+    promote(store, known, champion, verdict.reason, rule=verdict.rule, report=page)
     shadow.leave(store, known)
     for change in verdict.changes:
         print(f"callers must change their requests: the model {change}")

@@ -3,7 +3,10 @@
 from .. import alerts, config, files, locks, paths
 from ..cli import Refusal, run
 from . import deploy, history
-from .store import CHAMPION, PREVIOUS, ROLLED_BACK, Store, Version
+from .crown import complete, crown
+from .store import PREVIOUS, Store, Version, answering
+
+ROLLED = "rolled_back"
 
 
 def rollback(leaving: int | None = None, because: str = "") -> Version:
@@ -12,9 +15,13 @@ def rollback(leaving: int | None = None, because: str = "") -> Version:
     The version left is marked, so that no release or retraining lets it back in by itself. Who
     does this unattended names the version that is to be left, and tells why.
     """
-    with locks.exclusive("release"):
+    with locks.exclusive("release"), answering():
+        deploy.sweep()
         store = Store(config.read("name", str))
-        champion, previous = store.holder(CHAMPION), store.holder(PREVIOUS)
+        before = history.champion()
+        champion, previous = complete(store), store.holder(PREVIOUS)
+        if champion and champion.line.get("event") == ROLLED and before != champion.fingerprint:
+            return champion  # a rollback that was interrupted
         if champion is None or previous is None:
             raise Refusal("there is no previous champion to go back to; `make history` shows why")
         if previous.number == champion.number or previous.rolled_back:
@@ -25,13 +32,10 @@ def rollback(leaving: int | None = None, because: str = "") -> Version:
         if leaving and champion.number != leaving:
             raise Refusal(f"version {champion.number} has become champion meanwhile")
         deploy.ensure(store, previous)  # sound, or nothing is changed
-        store.mark(champion, ROLLED_BACK, history.now())
-        store.crown(previous, champion)
-        deploy.point(store, previous)
         reason = f"from version {champion.number} back to version {previous.number}"
         if because:
             reason += f", automatically: {because}"
-        history.record("rolled_back", previous.number, previous.fingerprint, reason)
+        crown(store, previous, champion, ROLLED, reason)
     return previous
 
 

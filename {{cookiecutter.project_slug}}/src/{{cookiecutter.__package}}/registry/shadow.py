@@ -17,9 +17,10 @@ from ..serving import bundle
 from ..serving import challenger as status
 from . import deploy, history, live
 from .compare import readable
+from .crown import complete
 from .gate import Verdict
 from .promote import found, promote, report
-from .store import CHALLENGER, CHAMPION, REFUSED, Store, Version
+from .store import CHALLENGER, REFUSED, Store, Version
 
 STATE, DECISION = "state.json", "decision.json"
 WAIT = 60  # seconds for a release to end
@@ -75,7 +76,7 @@ def begin(store: Store, version: Version, reason: str, **line: Any) -> dict[str,
     shutil.rmtree(folder, ignore_errors=True)
     state = State(now, since, {"reason": reason, **line})
     files.write_json(folder / STATE, msgspec.to_builtins(state))
-    store.give(CHALLENGER, version)
+    store.alias(CHALLENGER, version.number)
     for other in folder.parent.iterdir():
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)
@@ -112,7 +113,7 @@ def look(store: Store) -> dict[str, Any] | None:
     """The same for who holds the lock `release` already."""
     if not _on():
         return None
-    challenger, champion = store.holder(CHALLENGER), store.holder(CHAMPION)
+    champion, challenger = complete(store), store.holder(CHALLENGER)
     if challenger is None or champion is None:
         (paths.MONITORING / status.WAITING).unlink(missing_ok=True)
         return None
@@ -120,9 +121,6 @@ def look(store: Store) -> dict[str, Any] | None:
     decision = msgspec.json.decode(path.read_bytes(), type=Decision) if path.exists() else None
     if decision and champion.number not in (decision.champion, challenger.number):
         decision = None  # there is another champion since
-    if champion.number == challenger.number and not decision:  # a release was interrupted
-        reason, began = "found as champion in the registry", _state(challenger).began
-        promote(store, challenger, champion, reason, since=began.isoformat())
     if challenger.rolled_back or (champion.number == challenger.number and not decision):
         _end(store)
         return None
@@ -151,7 +149,7 @@ def _decided(store: Store, champion: Version, challenger: Version) -> Decision |
     if verdict is None:
         return None
     name = f"{store.name}, version {challenger.number}"
-    page = report(name, challenger.fingerprint, verdict, challenger.run_id)
+    page = report(store, name, challenger.fingerprint, verdict, challenger.run_id)
     line = {"rule": verdict.rule, "previous": champion.number, "report": page}
     line = {"reason": verdict.reason} | line
     return Decision(verdict.promoted, history.now(), champion.number, line)
@@ -163,7 +161,8 @@ def _carry_out(
     """Each step looks whether it has been done; the alias, by which this is found, goes last."""
     line = decision.line
     if decision.promoted:
-        promote(store, challenger, champion, since=decision.at, **line)
+        if champion.number != challenger.number:
+            promote(store, challenger, champion, **line)
     else:
         print(f"version {challenger.number} is refused by rule {line['rule']}: {line['reason']}")
         print(f"the champion stays. Why: {found(line)}")

@@ -1,6 +1,6 @@
 """Which rows that champion and challenger have both answered have a label by now."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 
 from .. import paths, table
-from ..monitoring.traffic import TOLD
+from ..monitoring.labels import feedback
 from ..pipeline.evaluate import named_values
 from ..serving.bundle import Manifest
 from .paired import Pair
@@ -44,10 +44,9 @@ def labelled(
                 f"{member} AS member FROM read_parquet(${name}))"
             )
     told = "(SELECT NULL AS name, 0 AS label)"
-    if feedback := _names(paths.FEEDBACK.glob("*.jsonl")):
-        values["feedback"] = feedback
+    if union := feedback():
         code = table.as_code("label", new.classes)
-        told = f'(SELECT id AS name, arg_max({code}, "at") AS label FROM {TOLD} GROUP BY id)'
+        told = f'(SELECT id AS name, arg_max({code}, "at") AS label FROM ({union}) GROUP BY id)'
     with duckdb.connect() as connection:
         return connection.execute(
             'WITH answered AS (SELECT id, key, "at", champion, challenger, member, '
@@ -76,5 +75,5 @@ def pair(
     return Pair(labels, challenger, champion, groups)
 
 
-def _names(found: Iterable[Path]) -> list[str]:
-    return sorted(path.as_posix() for path in found)
+def _names(found: Sequence[Path]) -> list[str]:
+    return [path.as_posix() for path in found]

@@ -14,8 +14,8 @@ import msgspec
 
 from .. import files, paths, table
 from ..features import maker
-from ..monitoring.compact import READ
-from ..monitoring.traffic import SCORED
+from ..monitoring import compact, layout
+from ..monitoring.labels import SCORED
 from ..serving.bundle import Model
 from ..serving.predictor import Output
 from ..serving.schema import HERE, BadRequest
@@ -48,10 +48,10 @@ class ShadowLog:
     def answer(self) -> None:
         """Answer the rows that have not been: each once, however often this is interrupted."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        for path in self._sources():
-            done = self._folder / f"{path.stem}.done"
+        for name, path in self._sources():
+            done = self._folder / f"{name}.done"
             if not done.exists():
-                self._answer(path)
+                self._answer(name, path)
                 if path.suffix == ".parquet":  # which grows no more
                     done.touch()
 
@@ -78,11 +78,11 @@ class ShadowLog:
     def rows(self, wanted: Sequence[str]) -> dict[str, list[Any]]:
         """The columns of the rows of these ids: those of requests, and what functions make."""
         found = dict[str, str]()
-        for path in self._sources():
+        for _, path in self._sources():
             with duckdb.connect() as connection:
                 rows = connection.execute(
                     f"SELECT id, row::VARCHAR FROM {_read(path)} WHERE id IN (SELECT unnest($ids))",
-                    {"log": path.as_posix(), "ids": list(wanted)},
+                    {"ids": list(wanted)},
                 )
                 found |= dict(rows.fetchall())
         asked = [msgspec.json.decode(found[name]) for name in wanted]
@@ -95,10 +95,9 @@ class ShadowLog:
                 columns[one.name] = [make(*row) for row in values]
         return columns
 
-    def _answer(self, path: Path) -> None:
-        answered = sorted(self._folder.glob(f"{path.stem}.*.parquet"))
+    def _answer(self, name: str, path: Path) -> None:
+        answered = sorted(self._folder.glob(f"{name}.*.parquet"))
         values = {
-            "log": path.as_posix(),
             "version": self._champion.version,
             "since": self._since,
             "key": f'$."{self._champion.key}"',
@@ -115,7 +114,7 @@ class ShadowLog:
         with duckdb.connect() as connection:
             found = connection.execute(query, values)
             while rows := found.fetchmany(BLOCK):
-                self._write(self._folder / f"{path.stem}.{number}.parquet", rows)
+                self._write(self._folder / f"{name}.{number}.parquet", rows)
                 number += 1
 
     def _write(self, path: Path, rows: list[tuple[Any, ...]]) -> None:
@@ -156,13 +155,15 @@ class ShadowLog:
         answers = self._challenger.answers
         return float(str(answers.counted(answers.told("", output, []))) != label)
 
-    def _sources(self) -> list[Path]:
-        """The files of the prediction log that may hold such rows; their names begin with a day."""
-        plain = {path.stem: path for path in paths.PREDICTIONS.glob("*.jsonl")}
-        packed = {path.stem: path for path in paths.PREDICTIONS.glob("*.parquet")}
-        day = self._since[: len("2024-05-01")]
-        return [path for stem, path in sorted((plain | packed).items()) if stem >= day]
+    def _sources(self) -> list[tuple[str, Path]]:
+        """The files of the prediction log that may hold such rows, by name, which is the day's."""
+        log, day = paths.PREDICTIONS, self._since[: len("2024-05-01")]
+        found = {path.stem: path for path in compact.still_open(log)}
+        found |= {path.name.removesuffix(compact.PACKED): path for path in compact.packed(log)}
+        return [(name, path) for name, path in sorted(found.items()) if name >= day]
 
 
 def _read(path: Path) -> str:
-    return READ if path.suffix == ".jsonl" else "read_parquet($log)"
+    if path.suffix == ".jsonl":
+        return layout.lines(layout.PREDICTIONS, [path])
+    return layout.parquet([path])

@@ -9,7 +9,7 @@ from .. import config, files, paths
 from . import native
 from .figures import draw
 from .lineage import Lineage
-from .store import Store
+from .store import RUN, Store
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -42,7 +42,12 @@ def track(store: Store, lineage: Lineage) -> str:
     window = f"{partitions[0]} to {partitions[-1]}"
     model = lineage.parameters["model"]
     name = f"{model['name']}, data to {partitions[-1]}"
-    with mlflow.start_run(experiment_id=store.experiment, run_name=name) as run:
+    made_of = {
+        "git_commit": lineage.git_commit,
+        RUN: lineage.data_md5,
+        "dvc.model_md5": lineage.model_md5,
+    }
+    with mlflow.start_run(experiment_id=store.experiment, run_name=name, tags=made_of) as run:
         mlflow.log_params(flat({"model": model}) | {"partitions": window})
         metrics = files.read_json(paths.METRICS)
         metrics.pop("rates", None)  # the names of classes may be any, those of metrics may not
@@ -55,20 +60,13 @@ def track(store: Store, lineage: Lineage) -> str:
         for path in (paths.METRICS, paths.SEGMENTS, paths.VALIDATION, paths.PLOTS):
             log = mlflow.log_artifacts if path.is_dir() else mlflow.log_artifact
             log(str(path), path.name if path.is_dir() else None)
-        mlflow.set_tags(
-            {
-                "git_commit": lineage.git_commit,
-                "dvc.data_md5": lineage.data_md5,
-                "dvc.model_md5": lineage.model_md5,
-                # Last: a run without it was interrupted, and is logged again.
-                "fingerprint": lineage.fingerprint,
-            }
-        )
+        # Last: a run without it was interrupted, and is logged again.
+        mlflow.set_tag("fingerprint", lineage.fingerprint)
         return str(run.info.run_id)
 
 
-def log_model(pipeline: "Pipeline", data: config.Data, run_id: str) -> str:
-    """Log the scikit-learn pipeline to its run; returns the address to register.
+def log_model(store: Store, pipeline: "Pipeline", data: config.Data, run_id: str) -> str:
+    """Log the scikit-learn pipeline to its run, once; returns the address to register.
 
     Signature and requirements are given: inferring them starts a process and takes seconds.
     """
@@ -76,9 +74,16 @@ def log_model(pipeline: "Pipeline", data: config.Data, run_id: str) -> str:
     import numpy
     import pandas
     import sklearn
+    from mlflow.entities import LoggedModelStatus
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
+    for left in store.client.search_logged_models(
+        [store.experiment], f"source_run_id = '{run_id}'"
+    ):  # by a process that was killed before it registered it
+        if left.status == LoggedModelStatus.READY:
+            return str(left.model_uri)
+        store.client.delete_logged_model(left.model_id)
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec(
             "double" if column.type == "numeric" else "string",
@@ -110,17 +115,11 @@ def _boosting(pipeline: "Pipeline") -> list[ModuleType]:
     return [import_module(library)] if library in ("lightgbm", "xgboost") else []
 
 
-def log_file(path: Path, run_id: str, folder: str) -> None:
+def log_file(store: Store, path: Path, run_id: str, folder: str) -> None:
     """Log a file as an artifact of a run, in a folder of it."""
-    import mlflow
-
-    with mlflow.start_run(run_id=run_id):
-        mlflow.log_artifact(str(path), folder)
+    store.client.log_artifact(run_id, str(path), folder)
 
 
-def log_folder(folder: Path, run_id: str, name: str) -> None:
+def log_folder(store: Store, folder: Path, run_id: str, name: str) -> None:
     """Log a folder's files as artifacts of a run."""
-    import mlflow
-
-    with mlflow.start_run(run_id=run_id):
-        mlflow.log_artifacts(str(folder), name)
+    store.client.log_artifacts(run_id, str(folder), name)
