@@ -25,9 +25,7 @@ def found(line: dict[str, Any]) -> Path:
     return paths.VAR / str(line.get("report", paths.HISTORY.name))
 
 
-def promote(
-    store: Store, version: Version, old: Version | None, reason: str, **line: Any
-) -> None:
+def promote(store: Store, version: Version, old: Version | None, reason: str, **line: Any) -> None:
     """Make a version champion, have it served, write it down and say so."""
     crown(store, version, old, "promoted", reason, **line)
     print(f"version {version.number} is champion; its card is {deploy.place(version) / CARD}")

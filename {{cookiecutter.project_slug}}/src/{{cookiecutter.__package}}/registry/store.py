@@ -135,6 +135,7 @@ class Store:
     def take(self, alias: str) -> None:
         """Take an alias away from whichever version has it."""
         self.client.delete_registered_model_alias(self.name, alias)
+
     def alias(self, alias: str, number: int) -> None:
         """Move an alias to a version."""
         self.client.set_registered_model_alias(self.name, alias, str(number))
