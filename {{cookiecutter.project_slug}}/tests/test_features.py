@@ -238,7 +238,7 @@ def test_what_a_table_holds_already_is_not_made_again() -> None:
 def test_drift_compares_what_was_sent(built_with_functions: Path, model: bundle.Model) -> None:
     found = drift.reference_of(model, "prediction")
     numbers_and_text = set(COLUMNS) - set(MADE) - {"friend's plan"}
-    assert set(found.columns) == numbers_and_text | {"prediction"}
+    assert set(found.columns) == numbers_and_text | {"prediction", "signed_up"}  # and when
 
 
 @pytest.mark.parametrize(

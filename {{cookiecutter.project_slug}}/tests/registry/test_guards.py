@@ -102,14 +102,14 @@ def test_a_segment_that_loses_is_named_though_the_whole_gains(task: Any) -> None
     where = np.array(["AA"] * 300 + ["B6"] * (ROWS - 300))
     mask = (where == "AA").reshape(-1, *[1] * (good.ndim - 1))
     pair = Pair(labels, np.where(mask, off, good), np.where(mask, good, off))
-    found = guards.by_segment(gate(task), TASKS[task], pair, {"carrier": list(where)}, 1)
+    found = guards.by_segment(gate(task), TASKS[task], pair, {"region": list(where)}, 1)
     guard = guards.segments(gate(task), found)
-    assert [one.name for one in found] == ["carrier AA", "carrier B6"]
+    assert [one.name for one in found] == ["region AA", "region B6"]
     assert found[0].gain < 0 < found[1].gain
     assert pair.gain(guards.gain_of(TASKS[task], gate(task).metric)) > 0
     assert guard
     assert guard.rule == "max_segment_loss"
-    assert "on the 300 rows with carrier AA is " in guard.said
+    assert "on the 300 rows with region AA is " in guard.said
     assert guard.said.endswith("at most 10.0% is allowed")
 
 
@@ -118,7 +118,7 @@ def test_a_segment_with_too_few_rows_is_not_looked_at() -> None:
     where = ["AA"] * 99 + ["B6"] * (ROWS - 99)
     mask = np.array(where) == "AA"
     pair = Pair(labels, np.where(mask, off, good), np.where(mask, good, off))
-    found = guards.by_segment(GATE, TASK, pair, {"carrier": where}, 1)
+    found = guards.by_segment(GATE, TASK, pair, {"region": where}, 1)
     assert [one.value for one in found] == ["B6"]
     guard = guards.segments(GATE, guards.by_segment(GATE, TASK, pair, {}, 1))
     assert guard

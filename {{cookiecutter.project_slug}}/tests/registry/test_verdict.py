@@ -7,7 +7,7 @@ from {{ cookiecutter.__package }}.registry.paired import Interval
 from {{ cookiecutter.__package }}.registry.verdict import SHOWN, render
 
 GATE = config.Gate("rmse", 0.02, 0.0, "mae", 0.01, confidence=0.95, segment_rows=100)
-SEGMENT = Segment("carrier", "AA", 1200, 1.3, 1.2, -0.1, -1 / 12)
+SEGMENT = Segment("region", "AA", 1200, 1.3, 1.2, -0.1, -1 / 12)
 VERDICT = Verdict(
     promoted=False,
     rule="max_segment_loss",
@@ -50,12 +50,12 @@ def test_every_guard_says_what_it_measured_allows_and_whether_it_holds() -> None
 
 
 def test_segments_are_listed_as_far_as_a_page_goes() -> None:
-    assert "| carrier AA | 1,200 | 1.3000 | 1.2000 | -0.1000 | -8.3% |" in page()
+    assert "| region AA | 1,200 | 1.3000 | 1.2000 | -0.1000 | -8.3% |" in page()
     many = page(segments=[SEGMENT] * (SHOWN + 3))
-    assert many.count("| carrier AA |") == SHOWN
+    assert many.count("| region AA |") == SHOWN
     assert "3 better ones are left out" in many
     doubtful = msgspec.structs.replace(SEGMENT, interval=Interval(-0.1, -0.3, 0.1, 0.95))
-    assert "- carrier AA: 95% interval -0.3000 to +0.1000" in page(segments=[doubtful])
+    assert "- region AA: 95% interval -0.3000 to +0.1000" in page(segments=[doubtful])
 
 
 def test_what_callers_must_change_is_listed() -> None:
