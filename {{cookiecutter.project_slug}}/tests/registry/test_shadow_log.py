@@ -46,7 +46,7 @@ def test_a_log_that_grows_is_answered_further_and_one_that_is_packed_not_again(
     write(7, 12)
     shadow.follow()
     monkeypatch.setattr(compact, "complete", lambda found: found)
-    compact.compact(paths.PREDICTIONS)
+    compact.predictions(paths.PREDICTIONS, "customer_id", "signed_up")
     assert not list(paths.PREDICTIONS.glob("*.jsonl"))
     shadow.follow()
     assert sorted(int(row[0]) for row in answered()) == list(range(12))
