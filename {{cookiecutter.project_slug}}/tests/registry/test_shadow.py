@@ -174,12 +174,12 @@ def test_a_release_by_force_waits_for_no_traffic(shadowed: Path, store: Store) -
     assert read(paths.MONITORING) is None
 
 
-@pytest.mark.parametrize("name", ["crown", "take"])
+@pytest.mark.parametrize("name", ["alias", "take"])
 def test_a_release_by_force_that_was_interrupted_is_finished_by_the_next_look(
     name: str, shadowed: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        after(patch, Store, name, done=name == "crown")
+        after(patch, Store, name, done=name == "alias")
         with pytest.raises(Killed):
             release(force=True)
     assert shadow.follow() is None
@@ -242,7 +242,7 @@ def test_a_challenger_found_in_the_registry_begins_here(shadowed: Path) -> None:
     shutil.rmtree(paths.SHADOW)
     paths.HISTORY.unlink()
     assert shadow.follow() is None
-    assert (events(), seen().version) == ([("shadowed", 2)], 2)
+    assert (events(), seen().version) == ([("promoted", 1), ("shadowed", 2)], 2)
     assert last()["reason"] == "found as challenger in the registry"
 
 
@@ -273,7 +273,7 @@ def after(patch: pytest.MonkeyPatch, place: Any, name: str, done: bool) -> None:
 
 STEPS: list[tuple[Any, str]] = [
     (shadow, "report"),
-    (Store, "crown"),
+    (Store, "alias"),
     (deploy, "point"),
     (history, "record"),
     (Store, "take"),
