@@ -319,7 +319,7 @@ def test_a_refusal_interrupted_anywhere_is_finished_by_the_next_look(
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize(
     ("place", "name"),
-    [(Store, "register"), (deploy, "settle"), (Store, "give"), (history, "record")],
+    [(Store, "register"), (deploy, "settle"), (Store, "alias"), (history, "record")],
     ids=lambda step: getattr(step, "__name__", step),
 )
 def test_a_beginning_interrupted_anywhere_is_finished_by_the_next_release(
