@@ -344,7 +344,7 @@ def test_a_decision_against_a_champion_that_serves_no_more_is_not_carried_out(
     ask()
     arrive()
     with monkeypatch.context() as patch:
-        after(patch, Store, "crown", done=False)
+        after(patch, Store, "alias", done=False)
         with pytest.raises(Killed):
             shadow.follow()
     rollback()
