@@ -32,6 +32,8 @@ def start(name: str, command: list[str], seconds: float) -> int:
     Ended as by Ctrl+C, so that it can take its locks away and write its journal.
     """
     log = paths.LOGS / f"{name}.log"
+    # What a script starts in its background ignores Ctrl+C, and would hand that on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rotate(log)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:

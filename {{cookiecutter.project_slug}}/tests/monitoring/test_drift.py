@@ -34,6 +34,11 @@ def test_traffic_like_the_training_data_is_ok(released: Path) -> None:
     assert "less than 50%" in summary.reason
 
 
+def test_requests_need_not_tell_the_time(released: Path) -> None:
+    traffic.answered("2024-05", lambda row: row | {"signed_up": None})
+    assert watch().status == "ok"
+
+
 @pytest.fixture(scope="module")
 def drifted(
     built_released: Path, tmp_path_factory: pytest.TempPathFactory

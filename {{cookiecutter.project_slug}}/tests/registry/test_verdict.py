@@ -26,16 +26,16 @@ VERDICT = Verdict(
 
 def page(**changes: object) -> str:
     verdict = msgspec.structs.replace(VERDICT, **changes)
-    return render("flights", "0123456789abcdef0123", GATE, verdict, "2024-05-01T10:00:00+00:00")
+    return render("customers", "0123456789abcdef0123", GATE, verdict, "2024-05-01T10:00:00+00:00")
 
 
 def test_the_decision_comes_first_and_the_rule_that_made_it() -> None:
     title, reason, decided, *_ = page().split("\n\n")
-    assert title == "# flights: refused"
+    assert title == "# customers: refused"
     assert reason == "rmse 1.0000 against the champion's 2.0000, but AA loses."
     assert decided.startswith("Rule `max_segment_loss` decided, 2024-05-01T10:00:00+00:00, ")
     assert decided.endswith("on 3,456 labelled rows of 2013-06 to 2013-07.")
-    assert page(promoted=True).startswith("# flights: promoted\n")
+    assert page(promoted=True).startswith("# customers: promoted\n")
 
 
 def test_all_metrics_stand_side_by_side_with_the_interval_below() -> None:
