@@ -18,9 +18,9 @@ BUSY = Path(".dvc/tmp/rwlock")  # who works on which file
 def dvc(*arguments: str) -> None:
     """Run a DVC command in the project folder; `Refusal` when it fails, after its own output.
 
-    The `Refusal` says what the failed stage has said, if that was one sentence.
+    The `Refusal` says what the failed stage has said, if that was one sentence, or what DVC has.
     """
-    said = ""
+    said: dict[str, str] = {}
     with subprocess.Popen(
         _command(*arguments),
         env=_environment(),
@@ -31,11 +31,14 @@ def dvc(*arguments: str) -> None:
     ) as process:
         for line in process.stderr or ():
             print(line, end="", file=sys.stderr, flush=True)
-            if line.startswith("error: "):
-                said = line.removeprefix("error: ").strip()
+            kind, colon, rest = line.strip().partition(": ")
+            if colon and kind in ("error", "ERROR"):
+                said[kind] = rest
     if process.returncode:
         command = f"`dvc {' '.join(arguments)}` failed"
-        raise Refusal(f"{command}: {said}" if said else f"{command}; its output above says where")
+        if reason := said.get("error") or said.get("ERROR"):
+            raise Refusal(f"{command}: {reason}")
+        raise Refusal(f"{command}; its output above says where")
 
 
 def stale() -> bool:
