@@ -7,6 +7,8 @@ from typing import Any
 from .. import files, paths
 from ..cli import run
 
+CROWNED = ("promoted", "rolled_back")  # events that make a version champion
+
 
 def now() -> str:
     """The present moment, ISO 8601 in UTC, to the second."""
@@ -40,7 +42,7 @@ def judged(fingerprint: str) -> bool:
 
 def champion() -> str | None:
     """Fingerprint of the model that was made champion last."""
-    lines = [line for line in files.read_lines(paths.HISTORY) if line["event"] != "refused"]
+    lines = [line for line in files.read_lines(paths.HISTORY) if line["event"] in CROWNED]
     return str(lines[-1]["fingerprint"]) if lines else None
 
 
