@@ -44,6 +44,9 @@ PLACES: dict[str, Place] = {
     "while dvc.lock is written": at("dvc.utils.serialize._yaml:_dump"),
     "while DVC's table of locks is written": at("json:dump"),
     "before dvc push": at("PACKAGE.retrain:dvc", turn=4),
+    "while dvc push looks for what to push": at(
+        "dvc_data.index.collect:_collect_from_index", turn=2
+    ),
     "between dvc push and git commit": at("PACKAGE.retrain:dvc", "after", 4),
     "between git add and git commit": at("PACKAGE.retrain:_git", "after", 1),
     "within git commit": {"hook": "pre-commit"},

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from yaml import YAMLError
 from .cli import Refusal
 
 LOCK = Path("dvc.lock")
+PUSHED = Path(".dvc/tmp/pushed")
 BUSY = Path(".dvc/tmp/rwlock")  # who works on which file
 
 
@@ -23,7 +25,7 @@ def dvc(*arguments: str) -> None:
     said: dict[str, str] = {}
     with subprocess.Popen(
         _command(*arguments),
-        env=_environment(),
+        env=_environment(arguments[0]),
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
@@ -87,9 +89,15 @@ def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "dvc", *arguments]
 
 
-def _environment() -> dict[str, str]:
-    return {
+def _environment(command: str = "") -> dict[str, str]:
+    found = {
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "DVC_NO_ANALYTICS": "true",
     }
+    if command == "push":
+        # DVC keeps the list of what to push. A push that is killed leaves half of it, which the
+        # next one takes for all: so each one gets a new place for it.
+        shutil.rmtree(PUSHED, ignore_errors=True)
+        found["DVC_SITE_CACHE_DIR"] = str(PUSHED.resolve())
+    return found
