@@ -179,7 +179,7 @@ class World:
     def killed(self, said: Path, after: float) -> int:
         """A run, killed with all it has started after some seconds; its exit code."""
         group = self.start(said)
-        time.sleep(after)
+        time.sleep(after)  # the moment is what the test is about
         with suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
         return self.code()
@@ -249,7 +249,7 @@ def mirror(source: Path, target: Path) -> None:
     for path in target.iterdir():
         if path.name == "var":
             for inner in path.iterdir():
-                if inner.name not in KEPT and not (inner.name == "bundles"):
+                if inner.name not in KEPT and inner.name != "bundles":
                     _remove(inner)
             for inner in (path / "bundles").glob(".*"):
                 _remove(inner)
@@ -299,7 +299,9 @@ def as_it_must_be(world: World) -> None:
     assert len(set(fingerprints.values())) == len(prints) == 2
     aliases = dict(asked(database, "SELECT alias, version FROM registered_model_aliases"))
     assert aliases == {"champion": 2, "previous": 1}
-    assert not asked(database, "SELECT 1 FROM model_version_tags WHERE key = 'history_line'")
+    # A run killed right after its line is in the history leaves it with the champion, too.
+    lines = asked(database, "SELECT version FROM model_version_tags WHERE key = 'history_line'")
+    assert lines in ([], [(2,)])
 
     pointer = project.json("var/bundles/champion.json")["bundle"]
     manifest = project.json(f"var/bundles/{pointer}/bundle.json")
@@ -358,8 +360,8 @@ def leftovers(world: World) -> list[str]:
     folder = world.project.folder
     found = [path for path in (world.var / "bundles").iterdir() if path.name.startswith(".")]
     found += [folder / "var/retraining.json"] if (folder / "var/retraining.json").exists() else []
-    found += [path for path in (folder / ".git").glob("*.lock")]
-    found += [path for path in (folder / ".git/refs").rglob("*.lock")]
+    found += list((folder / ".git").glob("*.lock"))
+    found += list((folder / ".git/refs").rglob("*.lock"))
     places = [folder.glob(".*"), *((folder / name).rglob(".*") for name in ("conf", "var"))]
     places += [(folder / name).rglob(".*") for name in ("data", "models", "reports")]
     found += [path for place in places for path in place if ASIDE.fullmatch(path.name)]

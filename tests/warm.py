@@ -17,6 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -46,7 +47,7 @@ def main() -> None:
         if not pid:
             os.setsid()
             os.close(writing)
-            ended(lambda order=order: run(order))
+            ended(partial(run, order))
         os.close(writing)
         os.read(reading, 1)
         os.close(reading)

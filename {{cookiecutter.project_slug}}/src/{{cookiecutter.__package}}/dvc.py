@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,18 +13,19 @@ from yaml import YAMLError
 from .cli import Refusal
 
 LOCK = Path("dvc.lock")
+PUSHED = Path(".dvc/tmp/pushed")
 BUSY = Path(".dvc/tmp/rwlock")  # who works on which file
 
 
 def dvc(*arguments: str) -> None:
     """Run a DVC command in the project folder; `Refusal` when it fails, after its own output.
 
-    The `Refusal` says what the failed stage has said, if that was one sentence.
+    The `Refusal` says what the failed stage has said, if that was one sentence, or what DVC has.
     """
-    said = ""
+    said: dict[str, str] = {}
     with subprocess.Popen(
         _command(*arguments),
-        env=_environment(),
+        env=_environment(arguments[0]),
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
@@ -31,11 +33,14 @@ def dvc(*arguments: str) -> None:
     ) as process:
         for line in process.stderr or ():
             print(line, end="", file=sys.stderr, flush=True)
-            if line.startswith("error: "):
-                said = line.removeprefix("error: ").strip()
+            kind, colon, rest = line.strip().partition(": ")
+            if colon and kind in ("error", "ERROR"):
+                said[kind] = rest
     if process.returncode:
         command = f"`dvc {' '.join(arguments)}` failed"
-        raise Refusal(f"{command}: {said}" if said else f"{command}; its output above says where")
+        if reason := said.get("error") or said.get("ERROR"):
+            raise Refusal(f"{command}: {reason}")
+        raise Refusal(f"{command}; its output above says where")
 
 
 def stale() -> bool:
@@ -84,9 +89,15 @@ def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "dvc", *arguments]
 
 
-def _environment() -> dict[str, str]:
-    return {
+def _environment(command: str = "") -> dict[str, str]:
+    found = {
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "DVC_NO_ANALYTICS": "true",
     }
+    if command == "push":
+        # DVC keeps the list of what to push. A push that is killed leaves half of it, which the
+        # next one takes for all: so each one gets a new place for it.
+        shutil.rmtree(PUSHED, ignore_errors=True)
+        found["DVC_SITE_CACHE_DIR"] = str(PUSHED.resolve())
+    return found

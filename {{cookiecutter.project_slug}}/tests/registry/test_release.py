@@ -302,10 +302,10 @@ def test_a_registry_that_fails_is_told_in_one_sentence(
     evaluated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
-        raise mlflow.MlflowException("(sqlite3.OperationalError) disk I/O error\n[SQL: INSERT ...]")
+        raise mlflow.MlflowException("three\nlines\nof SQL") from OSError("disk I/O error")
 
     monkeypatch.setattr(Store, "register", fail)
-    with pytest.raises(Refusal, match=r"^the registry at sqlite:.* fails: .* disk I/O error$"):
+    with pytest.raises(Refusal, match=r"^the registry at sqlite:.* fails: disk I/O error$"):
         release()
     assert read_pointer(paths.BUNDLES) is None
 

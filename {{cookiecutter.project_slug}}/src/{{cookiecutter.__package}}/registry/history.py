@@ -10,6 +10,8 @@ from ..serving import challenger
 
 CROWNED = ("promoted", "rolled_back")  # events that change the champion
 
+CROWNED = ("promoted", "rolled_back")  # events that make a version champion
+
 
 def now() -> str:
     """The present moment, ISO 8601 in UTC, to the second."""

@@ -41,7 +41,10 @@ def answering() -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in LIBRARIES:
             raise
-        said = str(error).partition("\n")[0][:SHOWN]
+        cause: BaseException = error
+        while cause.__cause__:
+            cause = cause.__cause__
+        said = " ".join(str(cause).split())[:SHOWN]
         raise Refusal(f"the registry at {paths.tracking_uri()} fails: {said}") from None
 
 
