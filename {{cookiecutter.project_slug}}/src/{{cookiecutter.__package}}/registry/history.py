@@ -8,8 +8,6 @@ from .. import files, paths
 from ..cli import run
 from ..serving import challenger
 
-CROWNED = ("promoted", "rolled_back")  # events that change the champion
-
 CROWNED = ("promoted", "rolled_back")  # events that make a version champion
 
 
