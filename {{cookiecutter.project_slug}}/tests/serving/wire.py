@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 
 from {{ cookiecutter.__package }}.serving.front import Front
 from {{ cookiecutter.__package }}.serving.lane import Lane
+from {{ cookiecutter.__package }}.serving.service import Made
 
 from .. import customers
 
@@ -113,7 +114,7 @@ class Wire:
         self._at_once = front.service.at_once
         front.service.at_once = self._counted  # type: ignore[method-assign]
 
-    def _counted(self, body: bytes, request: str = "") -> bytes | None:
+    def _counted(self, body: bytes, request: str = "") -> Made | None:
         found = self._at_once(body, request)
         self.short += found is not None
         return found

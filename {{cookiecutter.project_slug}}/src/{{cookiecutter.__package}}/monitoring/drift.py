@@ -91,8 +91,6 @@ def watch() -> Summary:
         kinds[answer] = model.manifest.task == "multiclass"
         numeric = {name: not kind for name, kind in kinds.items()}
         weights, time = importance(model), model.manifest.time
-        if time and current[time].isna().all():  # requests need not tell it
-            time = None
         compared = compare(reference, current, numeric, weights, time, monitoring)
         repeated, gone = traffic.repeated(), incomparable(current[[*kinds]], reference)
         if not gone:

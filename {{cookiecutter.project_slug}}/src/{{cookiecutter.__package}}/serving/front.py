@@ -26,6 +26,7 @@ from .errors import (
     told,
 )
 from .service import Service
+from .turn import Turn
 
 # Open to all: what tells no more than that the service runs, and the page, which holds no data.
 HEALTH = {"/health/live", "/health/ready", "/ping", "/v2/health/live", "/v2/health/ready"}
@@ -45,6 +46,7 @@ class Front:
 
     def __init__(self, app: ASGIApp, service: Service, key: str = "") -> None:
         self.service = service
+        self.turn = Turn(service)
         self._app = app
         self._limits = service.limits
         self._bearer = f"Bearer {key}".encode() if key else b""

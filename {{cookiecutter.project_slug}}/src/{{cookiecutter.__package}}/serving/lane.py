@@ -9,7 +9,7 @@ the same, only slower, when `http=Lane` is taken out of `__main__`.
 import asyncio
 import re
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -130,6 +130,8 @@ class Lane(HttpToolsProtocol):
             self.transport.close()
 
     def _pass_on(self, data: bytes) -> None:
+        if isinstance(self.app, Front):
+            self.app.turn.end()  # replies leave in the order of the requests
         self._last = time.perf_counter()
         super().data_received(data)
 
@@ -164,7 +166,7 @@ class Lane(HttpToolsProtocol):
         )
 
     def _answer(self, data: bytes) -> int:
-        """Answer the request at the beginning of the data; returns its length, 0 for none.
+        """Answer the request at the beginning of the data soon; returns its length, 0 for none.
 
         An incomplete one is held back until the rest has come.
         """
@@ -186,9 +188,17 @@ class Lane(HttpToolsProtocol):
         if len(data) < total:
             self._held = data
             return 0
-        reply = front.service.at_once(data[end + 4 : total], head.request_id)
-        if reply is None:
+        made = front.service.at_once(data[end + 4 : total], head.request_id)
+        if made is None:
             return 0
-        self._write(b"200 OK", reply, head.request_id, close=self._closing)
-        metrics.TALLY.request(time.perf_counter() - began)
+        front.turn.add(made, partial(self._tell, data[:total], head.request_id, began))
         return total
+
+    def _tell(self, request: bytes, request_id: str, began: float, reply: bytes | None) -> None:
+        if self.transport.is_closing():
+            return
+        if reply is None:
+            self._pass_on(request)
+            return
+        self._write(b"200 OK", reply, request_id, close=self._closing)
+        metrics.TALLY.request(time.perf_counter() - began)

@@ -21,7 +21,7 @@ class Feedback(msgspec.Struct, frozen=True):
 
 
 class Log:
-    """Appends to files of one process, each request with a single write.
+    """Appends to files of one process, each call with a single write.
 
     What `write` has accepted survives the death of the process, though not of the machine. A new
     file is begun at midnight (UTC) and when the old one has reached `max_bytes`; the names,

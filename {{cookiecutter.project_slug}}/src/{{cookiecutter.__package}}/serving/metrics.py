@@ -65,8 +65,7 @@ class Tally:
         self._duration = DURATION.labels("/predict")
         self._seconds: list[float] = []
         self._labels: list[object] = []
-        self.label = self._labels.append  # of a row that has been answered
-        self.labels = self._labels.extend
+        self.labels = self._labels.extend  # of rows that have been answered
 
     def request(self, seconds: float) -> None:
         """Count a request of the short way."""

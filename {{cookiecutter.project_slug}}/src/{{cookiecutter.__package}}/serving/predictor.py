@@ -72,15 +72,14 @@ class Trees:
         # The estimator adds trees to the base, so this is part of what is added first.
         base = np.reshape(meta["base"], (-1, 1, leaves.shape[2]))
         leaves[: len(base)] += base
-        # An exponent counts from one, so a tree's leaves begin one place early.
-        self._trees = np.arange(len(leaves)) * leaves.shape[1] - 1
-        # Many rows: a table for several columns, and the exponents from the bits of a float that
-        # holds powers of two as large as the words.
+        # Many rows: a table for several columns.
         self._joined = joined(np.split(self._table, self._first[1:]))
+        # A float that holds powers of two as large as the words, and its exponent's place and bias.
         narrow = word == np.uint32
-        self._float = np.finfo(np.float32 if narrow else np.float64)
-        self._bits = np.dtype(np.int32 if narrow else np.int64)
-        self._begin = self._trees + 2 - self._float.maxexp
+        facts = np.finfo(np.float32 if narrow else np.float64)
+        self._float, self._bits = facts.dtype, np.dtype(np.int32 if narrow else np.int64)
+        self._shift = self._bits.type(facts.nmant)
+        self._begin = np.arange(len(leaves)) * leaves.shape[1] - (facts.maxexp - 1)
         self._outputs: int = meta["outputs"]
         self._leaves = leaves.ravel() if self._outputs == 1 else leaves.reshape(-1, leaves.shape[2])
         self._scale = float(meta["scale"])
@@ -97,14 +96,13 @@ class Trees:
         """The answer to a single row."""
         if None in values or INFINITY in values:
             values = [INFINITY if value is None else min(value, LARGEST) for value in values]
-        places = list(map(add, map(bisect_left, self._lists, values), self._first))
-        reachable = np.bitwise_and.reduce(self._table.take(places, axis=0))
-        # A power of two is exact as a float, so its exponent is the number of the one leaf left.
-        _, exponents = np.frexp(reachable)
+        rows = map(add, map(bisect_left, self._lists, values), self._first)
+        places = np.fromiter(rows, np.intp, len(self._first))
+        left = self._left(np.bitwise_and.reduce(self._table.take(places, axis=0)))
         if self._outputs > 1:
-            return self._several(self._leaves.take(exponents + self._trees, axis=0))
+            return self._several(self._leaves.take(left, axis=0))
         # One tree after the other, as the estimator adds them: other orders round differently.
-        leaves = self._leaves.take(exponents + self._trees)
+        leaves = self._leaves.take(left)
         total = float(np.add.accumulate(leaves)[-1]) / self._scale
         if self._link == "identity":
             return total
@@ -112,6 +110,15 @@ class Trees:
             return float(linked(np.array([total], np.float32), self._link)[0])
         small = math.exp(-abs(total))
         return (1.0 if total >= 0 else small) / (1.0 + small)
+
+    def _left(self, reachable: NDArray[Any]) -> NDArray[Any]:
+        """The place of each tree's one leaf that is left.
+
+        A power of two is exact as a float, so its exponent is the number of its bit.
+        """
+        powers = reachable.astype(self._float).view(self._bits)
+        places: NDArray[Any] = (powers >> self._shift) + self._begin
+        return places
 
     def _several(self, values: Floats) -> list[float]:
         total = np.add.accumulate(values.reshape(-1, self._outputs))[-1] / self._scale
@@ -124,9 +131,7 @@ class Trees:
         reachable = next(parts)
         for part in parts:
             np.bitwise_and(reachable, part, out=reachable)
-        # The exponent by its bits: faster than `frexp` for many.
-        exponents = reachable.astype(self._float.dtype).view(self._bits) >> self._float.nmant
-        places = exponents + self._begin
+        places = self._left(reachable)
         if self._outputs > 1:
             values = self._leaves.take(places, axis=0, mode="clip")
             turns = values.reshape(len(values), -1, self._outputs)

@@ -129,10 +129,6 @@ class Schema:
             found = [self._decode_row(raw, first + at) for at, raw in enumerate(raws)]
         return found, raws if self._plain(sent, found) else found
 
-    def kept(self, body: bytes, row: Any) -> Any:
-        """A body's only row as the log keeps it: as it was sent, where that is plain."""
-        return msgspec.Raw(body) if self._plain(body, (row,)) else row
-
     def _plain(self, sent: bytes, rows: Sequence[Any]) -> bool:
         """Whether rows were sent on one line, with no column twice, of which only one is read.
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from random import getrandbits
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from ..config import Serving
+from ..config import Class, Serving
 from . import metrics
 from .answers import Record
 from .bundle import Model
@@ -33,6 +33,14 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
     version: int
     predictions: list[Any]
+
+
+class Made(NamedTuple):
+    """A single row's prediction, not yet logged."""
+
+    record: Record
+    label: Class
+    answer: Answer
 
 
 class Service:
@@ -72,7 +80,7 @@ class Service:
                 rows += decoded
                 kept += sent
         else:
-            rows, kept = [found], [model.schema.kept(body, found)]
+            rows = kept = [found]
         reasons = await self._reasons(model, rows) if explain else []
         predictions = await self.answer(model, rows, request, kept)
         if reasons:
@@ -82,17 +90,23 @@ class Service:
             ]
         return encode(Answer(model.manifest.version, predictions))
 
-    def at_once(self, body: bytes, request: str = "") -> bytes | None:
-        """The answer to a single row; None when `predict` has to see to it, errors among them."""
+    def at_once(self, body: bytes, request: str = "") -> Made | None:
+        """A single row's prediction, to be told after `log_made` has it.
+
+        None when `predict` has to see to it, errors among them.
+        """
         model = self.champion.model
         if model is None or not model.quick or body[:1] != b"{":
             return None
         try:
-            row = model.schema.decode(body)
-            prediction = self._one(model, row, request, model.schema.kept(body, row))
+            return _one(model, model.schema.decode(body), request)
         except Exception:  # `predict` meets it too, and its callers tell it
             return None
-        return encode(Answer(model.manifest.version, [prediction]))
+
+    def log_made(self, made: Sequence[Made]) -> None:
+        """Log what `at_once` has made, in one write; raises `Unavailable` when it has to."""
+        self._log([one.record for one in made])
+        metrics.TALLY.labels([one.label for one in made])
 
     def check_count(self, rows: int, most: int) -> None:
         """Raise `BadRequest` for no rows and `TooLarge` for more than the limit."""
@@ -122,7 +136,9 @@ class Service:
         """
         kept = kept or rows
         if model.quick and len(rows) == 1:
-            return [self._one(model, rows[0], request, kept[0])]
+            made = _one(model, rows[0], request)
+            self.log_made([made])
+            return made.answer.predictions
         every = None if model.quick else await self._batcher.predict(model, rows)
         predictions: list[Any] = []
         async with self._long:  # two at a time would only make each other and the short ones wait
@@ -167,15 +183,6 @@ class Service:
         metrics.TALLY.labels(map(answers.counted, predictions))
         return predictions
 
-    def _one(self, model: Model, row: Any, request: str, kept: Any) -> Any:
-        output, unseen = model.one(row)
-        answers = model.answers
-        told = answers.told(f"{getrandbits(128):032x}-0", output, unseen)
-        now, version = datetime.now(UTC), model.manifest.version
-        self._log((answers.record(told, now, version, kept, request),))
-        metrics.TALLY.label(answers.counted(told))
-        return told
-
     def _log(self, records: Sequence[Record]) -> None:
         try:
             self.log.append(records)
@@ -190,3 +197,11 @@ class Service:
                 raise Unavailable(f"the prediction could not be logged: {error}") from None
         else:
             self._log_fails = False
+
+
+def _one(model: Model, row: Any, request: str) -> Made:
+    output, unseen = model.one(row)
+    answers, version = model.answers, model.manifest.version
+    told = answers.told(f"{getrandbits(128):032x}-0", output, unseen)
+    record = answers.record(told, datetime.now(UTC), version, row, request)
+    return Made(record, answers.counted(told), Answer(version, [told]))
