@@ -25,7 +25,7 @@ from .timing import timed
 
 ROWS = 1000  # real rows, sent in turn one by one; also the size of a batch
 TOLERANCE = 1e-9  # of a probability, from scikit-learn's
-CONNECTIONS, SATURATING = 16, 64
+CONNECTIONS, SATURATING = 16, 64  # the latter for each worker
 WARM, LONG, SHORT = 2, 5, 3  # seconds
 BESIDE = (OURS, MLFLOW)  # measured with batches beside single rows
 
@@ -111,10 +111,11 @@ class Bench:
         less than a quarter of the work is no worker: others may have taken what it left idle.
         """
         cores = contestant.cores
+        connections = SATURATING * len(cores.split(","))
         with self._running(contestant) as server:
-            self._load(contestant, "single", SATURATING, WARM)
+            self._load(contestant, "single", connections, WARM)
             before, rested = server.usage(), idle(cores)
-            found = self._load(contestant, "single", SATURATING, LONG)
+            found = self._load(contestant, "single", connections, LONG)
             rested = idle(cores) - rested
             used = spent(before, server.usage())
         return {

@@ -96,7 +96,7 @@ def _workers(found: Found) -> str:
         for one in (found[name],)
     ]
     head = (
-        "64 connections",
+        "64 connections a worker",
         "answers/s",
         "per CPU second used",
         "per CPU second available",

@@ -186,7 +186,7 @@ def test_drift_without_anything_new_is_seen_and_changes_nothing(
 def test_drift_and_new_data_are_both_named_and_a_step_that_fails_is_in_the_journal(
     released: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    traffic.answered("2024-06", lambda row: row | {"age": 99, "from": "web", "region": "1"})
+    traffic.answered("2024-05", lambda row: row | {"age": 99, "from": "web", "region": "1"})
     monkeypatch.setattr(project, "run", failing(Refusal("`dvc repro` failed")))
     with pytest.raises(Refusal):
         retrain.retrain()
