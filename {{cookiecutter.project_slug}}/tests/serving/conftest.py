@@ -12,6 +12,8 @@ from {{ cookiecutter.__package }}.config import Serving
 from {{ cookiecutter.__package }}.serving.app import create_app
 from {{ cookiecutter.__package }}.serving.front import Front
 
+from .wire import Wire, connected
+
 LIMITS = Serving(
     max_body_bytes=20_000,
     max_rows=50,
@@ -46,6 +48,13 @@ def serve(var: Path) -> Callable[..., Front]:
 def front(serve: Callable[..., Front]) -> Front:
     """The service, its model loaded, and nobody watching it."""
     return serve()
+
+
+@pytest.fixture
+def wire(front: Front) -> Iterator[Wire]:
+    """A connection to the service through the lane."""
+    with connected(front) as opened:
+        yield opened
 
 
 @pytest.fixture

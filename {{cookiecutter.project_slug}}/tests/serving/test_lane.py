@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,6 @@ WRONG = request(b'{"age": 1}')
 HIDDEN = request(request())  # its body reads like a request, and is none
 CHUNKED = request(b"", "Transfer-Encoding: chunked", length=False)
 CHUNKED += b"5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (BODY[:5], len(BODY) - 5, BODY[5:])
-
-
-@pytest.fixture
-def wire(front: Front) -> Iterator[Wire]:
-    """A connection to the service through the lane."""
-    with connected(front) as opened:
-        yield opened
 
 
 class Long(lane.Lane):

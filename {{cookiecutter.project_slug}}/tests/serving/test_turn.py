@@ -1,7 +1,7 @@
 """Rows of one turn of the event loop: logged by one write, told after it, each in its place."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,13 +14,6 @@ from .wire import BODY, Answer, Wire, connected, request
 
 ROWS = b"".join(request(BODY, f"X-Request-Id: {name}") for name in "abc")
 GET = request(b"", line="GET /health/live HTTP/1.1", length=False)
-
-
-@pytest.fixture
-def wire(front: Front) -> Iterator[Wire]:
-    """A connection to the service through the lane."""
-    with connected(front) as opened:
-        yield opened
 
 
 @pytest.fixture

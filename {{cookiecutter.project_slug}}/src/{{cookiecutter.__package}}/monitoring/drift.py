@@ -22,7 +22,7 @@ from . import quality, trend, trend_page
 from .comparison import Comparison, Finding, compare
 from .guard import react
 from .importance import importance
-from .performance import Performance, judge
+from .performance import Performance, at_release, judge
 from .traffic import Traffic
 
 if TYPE_CHECKING:
@@ -151,11 +151,7 @@ def against_release(
     labels, predictions = (np.array(side)[chosen] for side in zip(*labelled, strict=True))
     gate, own = config.read("gate", config.Gate), config.read("evaluate", config.Evaluate).metrics
     task = tasks.Task(manifest.task, manifest.classes, own)
-    known = {
-        name: manifest.metrics[name]
-        for name in (gate.metric, gate.guard_metric)
-        if name in manifest.metrics
-    }
+    known = at_release(manifest.metrics, gate)
     return judge(labels, predictions, task.score, known, task.higher_is_better, monitoring.max_loss)
 
 

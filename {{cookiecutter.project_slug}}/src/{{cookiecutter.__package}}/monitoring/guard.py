@@ -16,7 +16,7 @@ from ..registry.store import PREVIOUS, Store
 from ..serving import bundle
 from ..serving.champion import Pointer, read_pointer
 from ..serving.schema import BadRequest
-from .performance import judge
+from .performance import at_release, judge
 from .traffic import Traffic
 
 if TYPE_CHECKING:
@@ -107,16 +107,11 @@ def better(old: bundle.Model, champion: bundle.Model, since: datetime) -> str:
     pair = Pair(np.array(labels), np.array(answers), np.array(told_))
     own = config.read("evaluate", config.Evaluate).metrics
     task = tasks.Task(new.task, new.classes, own)
-    known = {
-        metric: new.metrics[metric]
-        for metric in (gate.metric, gate.guard_metric)
-        if metric in new.metrics
-    }
     judged = judge(
         pair.labels,
         pair.champion,
         task.score,
-        known,
+        at_release(new.metrics, gate),
         task.higher_is_better,
         monitoring.max_loss,
     )

@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import config
+
 Array = NDArray[Any]
 Score = Callable[[Array, Array], Mapping[str, float]]
 GROUPS = 30
@@ -28,6 +30,11 @@ class Performance(msgspec.Struct, frozen=True):
     high: float
     reference: float
     worse: bool
+
+
+def at_release(metrics: Mapping[str, float], gate: config.Gate) -> dict[str, float]:
+    """Of a version's metrics at its release the two that the gate goes by, where it has them."""
+    return {name: metrics[name] for name in (gate.metric, gate.guard_metric) if name in metrics}
 
 
 def judge(

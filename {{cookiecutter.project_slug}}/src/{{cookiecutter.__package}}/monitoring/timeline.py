@@ -19,7 +19,7 @@ from .. import config, files, paths, tasks
 from ..serving.bundle import Manifest
 from . import labels
 from .answered import Answered
-from .performance import Performance, judge
+from .performance import Performance, at_release, judge
 
 Floats = NDArray[np.float64]
 KEPT = "trend.json"  # below var/monitoring/; made anew where it is missing
@@ -98,12 +98,13 @@ def look(log: Answered, manifest: Manifest, versions: Mapping[int, Manifest]) ->
             counted[part.day if unit == "day" else part.day[:7]] += part.rows
     known = ~np.isnan(truth)
     answer = found["answer"]
-    points = _points(names[known], found["version"][known], truth[known], answer[known], versions)
+    kept, numbers = _kept(), found["version"]
+    points = _points(names[known], numbers[known], truth[known], answer[known], versions, kept)
     return Timeline(
         unit=unit,
         column=str(manifest.time) if replayed else "",
         periods=between(named(first, unit), named(last, unit), unit) if parts else [],
-        points=_with_kept(points, unit, versions),
+        points=_with_kept(points, kept, unit, versions),
         answers=dict(counted),
         share=share,
         _clock=(clock, np.maximum.accumulate(own) if len(own) else own),
@@ -146,8 +147,9 @@ def _points(
     truth: Floats,
     answer: NDArray[Any],
     versions: Mapping[int, Manifest],
+    before: list[Point],
 ) -> list[Point]:
-    kept = {(point.period, point.version): point for point in _kept()}
+    kept = {(point.period, point.version): point for point in before}
     found = []
     order = np.lexsort((version, periods))
     edges = [
@@ -177,8 +179,7 @@ def _metrics(truth: Floats, answer: NDArray[Any], manifest: Manifest) -> list[Pe
         return []
     gate, own = config.read("gate", config.Gate), config.read("evaluate", config.Evaluate).metrics
     task = tasks.Task(manifest.task, manifest.classes, own)
-    names = dict.fromkeys((gate.metric, gate.guard_metric))
-    released = {name: manifest.metrics[name] for name in names if name in manifest.metrics}
+    released = at_release(manifest.metrics, gate)
 
     def score(labels: NDArray[Any], predictions: NDArray[Any]) -> dict[str, float]:
         found = {name: task.measure(name, labels, predictions) for name in released}
@@ -205,12 +206,14 @@ def _kept() -> list[Point]:
     return msgspec.convert(files.read_json(path), list[Point]) if path.exists() else []
 
 
-def _with_kept(points: list[Point], unit: str, versions: Collection[int]) -> list[Point]:
+def _with_kept(
+    points: list[Point], before: list[Point], unit: str, versions: Collection[int]
+) -> list[Point]:
     """The points, with those of before the horizon as they were found once; all are kept."""
     width = 10 if unit == "day" else 7
     first = min((point.period for point in points), default="9999")
     found = {(point.period, point.version): point for point in points}
-    for old in _kept():
+    for old in before:
         if len(old.period) != width or old.period > first or old.version not in versions:
             continue
         now = found.get((old.period, old.version))
