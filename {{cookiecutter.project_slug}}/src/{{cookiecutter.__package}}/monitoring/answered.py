@@ -29,6 +29,13 @@ class Part(msgspec.Struct, frozen=True):
     last: int
 
 
+class Held(msgspec.Struct, frozen=True):
+    """What one file holds, and how many of its lines do not parse."""
+
+    parts: list[Part]
+    torn: int
+
+
 Parts = dict[str, list[Part]]
 
 
@@ -43,8 +50,11 @@ class Answered:
         compact.predictions(paths.PREDICTIONS, key, time)
         self.connection = database.connect()
         self._packed = {path.name: path for path in compact.packed(paths.PREDICTIONS)}
-        self.torn = self._read_open(compact.still_open(paths.PREDICTIONS), key, time)
-        self._parts = self._counted() | {OPEN: self._count(OPEN, f"'{OPEN}'").get(OPEN, [])}
+        torn = self._read_open(compact.still_open(paths.PREDICTIONS), key, time)
+        counted = self._counted()
+        self.torn = torn + sum(one.torn for one in counted.values())
+        self._parts: Parts = {name: one.parts for name, one in counted.items()}
+        self._parts |= {name: one.parts for name, one in self._count(OPEN, f"'{OPEN}'").items()}
 
     def _read_open(self, found: list[Path], key: str, time: str | None) -> int:
         """Read the lines that are not packed yet; returns how many are torn."""
@@ -54,27 +64,32 @@ class Answered:
         ((rows,),) = self.connection.execute(f"SELECT count(id) FROM {OPEN}").fetchall()
         return max(0, before - int(rows))
 
-    def _counted(self) -> Parts:
+    def _counted(self) -> dict[str, Held]:
         """What the packed files hold; only new ones are looked at."""
         path = paths.MONITORING / COUNTS
-        known = msgspec.convert(files.read_json(path), Parts) if path.exists() else {}
-        found = {name: parts for name, parts in known.items() if name in self._packed}
+        known = msgspec.convert(files.read_json(path), dict[str, Held]) if path.exists() else {}
+        found = {name: one for name, one in known.items() if name in self._packed}
         if new := [path for name, path in self._packed.items() if name not in found]:
             source = f"read_parquet({layout.names(new)}, filename = true)"
-            found |= {one.name: [] for one in new} | self._count(source, "parse_path(filename)[-1]")
+            found |= {one.name: Held([], 0) for one in new}
+            found |= self._count(source, "parse_path(filename)[-1]")
             files.write_json(path, msgspec.to_builtins(found))
         return found
 
-    def _count(self, source: str, name: str) -> Parts:
-        found: Parts = {}
+    def _count(self, source: str, name: str) -> dict[str, Held]:
+        found: dict[str, Held] = {}
         query = (
             f'SELECT {name}, version, epoch_ms("at") // 86400000 AS day, count(*), '
-            f'min(epoch_ms("at")), max(epoch_ms("at")) FROM {source} '
-            "WHERE id IS NOT NULL GROUP BY ALL ORDER BY ALL"
+            f'min(epoch_ms("at")), max(epoch_ms("at")) FROM {source} GROUP BY ALL ORDER BY ALL'
         )
         for file, version, day, rows, first, last in self.connection.execute(query).fetchall():
+            held = found.get(file, Held([], 0))
+            if version is None:  # what is left of a torn line
+                found[file] = msgspec.structs.replace(held, torn=rows)
+                continue
             date = datetime.fromtimestamp(day * 86400, UTC).date().isoformat()
-            found.setdefault(file, []).append(Part(version, date, rows, first, last))
+            part = Part(version, date, rows, first, last)
+            found[file] = msgspec.structs.replace(held, parts=[*held.parts, part])
         return found
 
     def parts(self) -> list[Part]:
