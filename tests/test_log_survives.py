@@ -76,8 +76,9 @@ def test_the_reader_counts_a_torn_last_line_and_passes_it_over(life: Lived, tmp_
     project.environment["VAR_DIR"] = str(folder / "var")
     package = life.project.folder.name.replace("-", "_")
     (bundle,) = (path.name for path in (folder / "var/bundles").glob("v1-*"))
-    assert ask(project, READER.format(package=package), bundle) == [len(flights(project)), 2]
     assert logged(folder / "var")[1] == 2
+    for _ in range(2):  # the first packs the older file, whose line is counted all the same
+        assert ask(project, READER.format(package=package), bundle) == [len(flights(project)), 2]
 
 
 @contextmanager

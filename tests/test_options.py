@@ -229,10 +229,14 @@ def test_the_tests_that_look_at_files_pass_in_the_extremes(
 @pytest.mark.full
 def test_the_projects_tests_pass(equipped: Option, baked: Path) -> None:
     # What is the same, byte for byte, in the project whose tests all run is not tried again.
-    names = [path.relative_to(baked) for path in form.files(baked) if is_tested(path, baked)]
+    # That a module which was not chosen is missed by nobody, the types of each row tell.
+    folder = equipped.folder
+    names = [path.relative_to(folder) for path in form.files(folder) if is_tested(path, folder)]
     same = all(
-        (equipped.folder / name).read_bytes() == (baked / name).read_bytes() for name in names
+        (baked / name).exists() and (baked / name).read_bytes() == (folder / name).read_bytes()
+        for name in names
     )
+    assert len(names) > 200
     passed(equipped.project.run("pytest", "-p", "no:cacheprovider", *ignored(SLOW if same else [])))
 
 

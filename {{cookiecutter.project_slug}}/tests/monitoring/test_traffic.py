@@ -51,10 +51,11 @@ def test_a_torn_line_in_the_middle_is_passed_over(released: Path) -> None:
 def test_torn_lines_of_packed_files_are_counted_in_every_look(released: Path) -> None:
     write(line(ROW, 0.1), line(ROW, 0.2)[:50], name="2024-05-01.1-a.0")
     write(line(ROW, 0.3)[:-40] + "\n", name="2024-05-02.1-a.0")
+    write(line(ROW, 0.3)[:50], name="2024-05-03.1-a.0")
     write(line(ROW, 0.4), line(ROW, 0.5)[:-40])
     for _ in range(2):
-        assert (seen().count(), seen().torn) == (2, 3)
-    assert len(list(paths.PREDICTIONS.glob("*.parquet"))) == 2
+        assert (seen().count(), seen().torn) == (2, 4)
+    assert len(list(paths.PREDICTIONS.glob("*.parquet"))) == 3
 
 
 def test_a_sample_has_the_columns_under_their_own_names(released: Path) -> None:
@@ -211,7 +212,7 @@ def test_packed_files_are_counted_once(released: Path, monkeypatch: pytest.Monke
     asked = []
     count = answered.Answered._count
 
-    def counting(log: answered.Answered, source: str, name: str) -> dict[str, answered.Held]:
+    def counting(log: answered.Answered, source: str, name: str) -> answered.Parts:
         asked.append(source)
         return count(log, source, name)
 

@@ -54,7 +54,7 @@ class Answered:
         counted = self._counted()
         self.torn = torn + sum(one.torn for one in counted.values())
         self._parts: Parts = {name: one.parts for name, one in counted.items()}
-        self._parts |= {name: one.parts for name, one in self._count(OPEN, f"'{OPEN}'").items()}
+        self._parts |= self._count(OPEN, f"'{OPEN}'")
 
     def _read_open(self, found: list[Path], key: str, time: str | None) -> int:
         """Read the lines that are not packed yet; returns how many are torn."""
@@ -71,25 +71,23 @@ class Answered:
         found = {name: one for name, one in known.items() if name in self._packed}
         if new := [path for name, path in self._packed.items() if name not in found]:
             source = f"read_parquet({layout.names(new)}, filename = true)"
-            found |= {one.name: Held([], 0) for one in new}
-            found |= self._count(source, "parse_path(filename)[-1]")
+            parts, lines = self._count(source, "parse_path(filename)[-1]"), compact.counted(new)
+            for name in (one.name for one in new):
+                rows = sum(part.rows for part in parts.get(name, []))
+                found[name] = Held(parts.get(name, []), max(0, lines[name] - rows))
             files.write_json(path, msgspec.to_builtins(found))
         return found
 
-    def _count(self, source: str, name: str) -> dict[str, Held]:
-        found: dict[str, Held] = {}
+    def _count(self, source: str, name: str) -> Parts:
+        found: Parts = {}
         query = (
             f'SELECT {name}, version, epoch_ms("at") // 86400000 AS day, count(*), '
-            f'min(epoch_ms("at")), max(epoch_ms("at")) FROM {source} GROUP BY ALL ORDER BY ALL'
+            f'min(epoch_ms("at")), max(epoch_ms("at")) FROM {source} '
+            "WHERE id IS NOT NULL GROUP BY ALL ORDER BY ALL"
         )
         for file, version, day, rows, first, last in self.connection.execute(query).fetchall():
-            held = found.get(file, Held([], 0))
-            if version is None:  # what is left of a torn line
-                found[file] = msgspec.structs.replace(held, torn=rows)
-                continue
             date = datetime.fromtimestamp(day * 86400, UTC).date().isoformat()
-            part = Part(version, date, rows, first, last)
-            found[file] = msgspec.structs.replace(held, parts=[*held.parts, part])
+            found.setdefault(file, []).append(Part(version, date, rows, first, last))
         return found
 
     def parts(self) -> list[Part]:

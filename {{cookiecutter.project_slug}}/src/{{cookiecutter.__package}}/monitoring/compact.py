@@ -5,13 +5,13 @@ interruption loses nothing and doubles nothing.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
-from .. import files
+from .. import files, table
 from . import database, layout
 
 NAME = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)\.(?P<writer>[^.]+)\.(?P<number>\d+)")
@@ -42,15 +42,27 @@ def _pack(folder: Path, columns: str, query: Callable[[str], str]) -> None:
             if path in earlier:
                 source = f'(SELECT * REPLACE ("row"::JSON AS "row") FROM {layout.parquet([path])})'
             with database.connect() as connection:
-                write(connection, query(source), target)
+                write(connection, query(source), target, lines([path]) if path in plain else 0)
         path.unlink(missing_ok=True)
 
 
-def write(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    """Write a query's result as a packed file."""
+def write(connection: duckdb.DuckDBPyConnection, query: str, path: Path, count: int = 0) -> None:
+    """Write a query's result as a packed file, and into it how many lines that was made of."""
     with files.replacing(path) as aside:
-        found = connection.sql(query)
-        found.write_parquet(aside.as_posix(), compression="zstd", row_group_size=GROUP)
+        connection.execute(
+            f"COPY ({query}) TO {table.literal(aside.as_posix())} (FORMAT parquet, "
+            f"COMPRESSION zstd, ROW_GROUP_SIZE {GROUP}, KV_METADATA {{lines: '{count}'}})"
+        )
+
+
+def counted(paths: Sequence[Path]) -> dict[str, int]:
+    """How many lines packed files were made of, by name; 0 where it is not told."""
+    with database.connect() as connection:
+        found = connection.execute(
+            "SELECT parse_path(file_name)[-1], decode(value)::BIGINT "
+            f"FROM parquet_kv_metadata({layout.names(paths)}) WHERE decode(key) = 'lines'"
+        ).fetchall()
+    return dict.fromkeys((path.name for path in paths), 0) | dict(found)
 
 
 def packed(folder: Path) -> list[Path]:
