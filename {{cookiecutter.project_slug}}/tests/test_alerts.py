@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from {{ cookiecutter.__package }} import alerts, files, paths
 from {{ cookiecutter.__package }}.cli import Refusal
-from {{ cookiecutter.__package }}.monitoring.drift import Summary
+from {{ cookiecutter.__package }}.monitoring.summary import Summary
 
 from . import project
 from .test_triggers import seen

@@ -5,7 +5,7 @@ import pytest
 
 from {{ cookiecutter.__package }} import config
 from {{ cookiecutter.__package }}.cli import Refusal
-from {{ cookiecutter.__package }}.monitoring.drift import Status, Summary
+from {{ cookiecutter.__package }}.monitoring.summary import Status, Summary
 from {{ cookiecutter.__package }}.triggers import Decision, alarm_of, decide, limited
 
 from . import customers

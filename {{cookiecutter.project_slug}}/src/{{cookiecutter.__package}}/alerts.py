@@ -21,7 +21,7 @@ from .registry.history import now
 from .triggers import WAITS
 
 if TYPE_CHECKING:
-    from .monitoring.drift import Summary
+    from .monitoring.summary import Summary
 
 Event = config.Event | Literal["test"]
 TOLD = "told.json"

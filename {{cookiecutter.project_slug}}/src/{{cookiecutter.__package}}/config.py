@@ -189,6 +189,7 @@ class Monitoring(Group):
     max_repeated: float
     max_loss: float
     rollback_days: NotNegative | None = None
+    keep_pages: Positive = 60
 
 
 Trigger = Literal["new_data", "drift", "degraded", "schedule", "by_hand"]

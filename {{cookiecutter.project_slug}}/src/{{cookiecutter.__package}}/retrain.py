@@ -16,8 +16,9 @@ from . import alerts, arrive, config, files, interrupted, locks, paths, triggers
 from .cli import Refusal, run
 from .dvc import dvc, stale
 from .monitoring import trend
-from .monitoring.drift import Summary, watch
+from .monitoring.drift import watch
 from .monitoring.guard import react
+from .monitoring.summary import Summary
 from .pipeline.compose import CONF, noted
 from .registry import history, lineage, shadow
 from .registry.release import release

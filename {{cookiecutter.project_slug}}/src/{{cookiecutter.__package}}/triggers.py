@@ -9,7 +9,7 @@ import msgspec
 from .config import Retrain
 
 if TYPE_CHECKING:
-    from .monitoring.drift import Summary
+    from .monitoring.summary import Summary
 
 WAITS = ("waiting", "held_back")  # outcomes that leave what is new to a later run
 RAN = ("promoted", "refused", "proposed")  # outcomes of a run that has trained

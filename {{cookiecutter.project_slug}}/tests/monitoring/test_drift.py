@@ -12,6 +12,7 @@ from {{ cookiecutter.__package }} import files, paths
 from {{ cookiecutter.__package }}.cli import Refusal
 from {{ cookiecutter.__package }}.monitoring import drift
 from {{ cookiecutter.__package }}.monitoring.drift import watch
+from {{ cookiecutter.__package }}.monitoring.summary import CODES, Summary
 
 from .. import customers, project
 from . import traffic
@@ -42,7 +43,7 @@ def test_requests_need_not_tell_the_time(released: Path) -> None:
 @pytest.fixture(scope="module")
 def drifted(
     built_released: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[drift.Summary]:
+) -> Iterator[Summary]:
     """What the monitor says when nearly all columns have moved, `age` least of them."""
     folder = tmp_path_factory.mktemp("drifted") / "project"
     with project.inside(project.copied(built_released, folder)):
@@ -50,21 +51,21 @@ def drifted(
         yield watch()
 
 
-def test_traffic_that_has_moved_is_drift_and_its_columns_are_named(drifted: drift.Summary) -> None:
+def test_traffic_that_has_moved_is_drift_and_its_columns_are_named(drifted: Summary) -> None:
     assert drifted.status == "drift"
     assert {INCOME, "age", "visits.monthly", "from"} <= set(drifted.drift)
     assert PLAN not in drifted.drift
     assert "of the columns, by importance, have drifted, most of all age (0." in drifted.reason
 
 
-def test_broken_columns_are_told_before_those_that_only_moved(drifted: drift.Summary) -> None:
+def test_broken_columns_are_told_before_those_that_only_moved(drifted: Summary) -> None:
     assert set(drifted.broken) == {INCOME, "visits.monthly", "from", "region"}
     assert drifted.broken["visits.monthly"].startswith("100% of rows lie far outside")
     assert drifted.reason.startswith(f"{next(iter(drifted.broken))} looks broken: 100% of rows ")
     assert list(drifted.drift)[:4] == list(drifted.broken)
 
 
-def test_the_report_shows_all_columns(drifted: drift.Summary) -> None:
+def test_the_report_shows_all_columns(drifted: Summary) -> None:
     report = paths.MONITORING / drifted.report
     page = report.read_text(encoding="utf-8")
     assert "<html" in page
@@ -164,7 +165,7 @@ def test_labels_that_turn_out_otherwise_are_degradation(
     if not rows:
         assert (summary.status, summary.intervals) == ("insufficient_data", [])
         return
-    assert (summary.status, drift.CODES[summary.status]) == ("degraded", 11)
+    assert (summary.status, CODES[summary.status]) == ("degraded", 11)
     assert summary.reason.startswith("log_loss of churned is 0.")
     assert "as if the classes of churned were swapped" in summary.reason
     assert [one.metric for one in summary.intervals] == ["log_loss", "roc_auc"]
@@ -216,3 +217,17 @@ def test_the_status_is_the_exit_code_when_asked_for(
 def test_without_a_champion_there_is_nothing_to_watch(evaluated: Path) -> None:
     with pytest.raises(Refusal, match="no champion to watch yet"):
         watch()
+
+
+def test_only_the_newest_looks_keep_their_pages(released: Path) -> None:
+    for day in (1, 2, 3):
+        for name in ("summary.json", "drift.html", "quality.html"):
+            files.write_text(paths.MONITORING / f"2024-05-0{day}T000000+0000" / name, "{}")
+    drift.forget(2)
+    kept = sorted(path.relative_to(paths.MONITORING) for path in paths.MONITORING.glob("*/*"))
+    assert [path.parts[0][8:10] for path in kept if path.suffix == ".html"] == ["02"] * 2 + [
+        "03"
+    ] * 2
+    assert len([path for path in kept if path.name == "summary.json"]) == 3
+    watch()
+    assert len(list(paths.MONITORING.glob("*/*.html"))) == 4

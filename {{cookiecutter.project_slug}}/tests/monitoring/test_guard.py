@@ -14,8 +14,9 @@ import pytest
 from {{ cookiecutter.__package }} import files, paths
 from {{ cookiecutter.__package }}.cli import Refusal
 from {{ cookiecutter.__package }}.monitoring import drift
-from {{ cookiecutter.__package }}.monitoring.drift import Summary, watch
+from {{ cookiecutter.__package }}.monitoring.drift import watch
 from {{ cookiecutter.__package }}.monitoring.guard import Guarded, guard, react
+from {{ cookiecutter.__package }}.monitoring.summary import CODES, Status, Summary
 from {{ cookiecutter.__package }}.registry import history
 from {{ cookiecutter.__package }}.registry.rollback import rollback
 from {{ cookiecutter.__package }}.registry.store import Store
@@ -144,7 +145,7 @@ def test_the_guard_can_be_turned_off(replaced: Path) -> None:
 
 
 @pytest.mark.parametrize("status", ["ok", "drift", "insufficient_data", "schema_error"])
-def test_only_a_degraded_champion_is_left(status: drift.Status, replaced: Path) -> None:
+def test_only_a_degraded_champion_is_left(status: Status, replaced: Path) -> None:
     answered(turned)
     assert guard(msgspec.structs.replace(degraded(), status=status)) is None
     assert serves() == 2
@@ -231,7 +232,7 @@ def test_the_daily_look_goes_back_and_says_so(
     answered(turned)
     monkeypatch.setattr(drift, "draw", lambda *_: "")
     monkeypatch.setattr(sys, "argv", ["drift", "--exit-code"])
-    assert drift.main() == drift.CODES["degraded"]
+    assert drift.main() == CODES["degraded"]
     said = capsys.readouterr().out
     assert "rolled back: version 1 is champion again: log_loss of version 1 is 0." in said
     assert serves() == 1

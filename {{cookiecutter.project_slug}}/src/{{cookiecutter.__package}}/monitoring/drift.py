@@ -1,12 +1,8 @@
 """`make drift`: does the traffic still look like the training data, and were the answers right?"""
 
-import json
-import os
 import sys
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -19,56 +15,18 @@ from ..serving import bundle
 from ..serving.champion import read_pointer
 from ..serving.schema import Column
 from . import quality, trend, trend_page
-from .comparison import Comparison, Finding, compare
+from .comparison import compare
 from .guard import react
 from .importance import importance
 from .performance import Performance, at_release, judge
+from .picture import draw
+from .summary import CODES, Summary, broken, verdict
 from .traffic import Traffic
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Status = Literal["ok", "drift", "degraded", "insufficient_data", "schema_error"]
-CODES: dict[Status, int] = {
-    "ok": 0,
-    "drift": 10,
-    "degraded": 11,
-    "insufficient_data": 12,
-    "schema_error": 13,
-}
-PAGE = "drift.html"
-NAMED = 3  # columns in a reason
-
-
-class Summary(msgspec.Struct, frozen=True):
-    """What the monitor saw.
-
-    `drift` holds the distance by drifted column and `broken` a clause by column that looks broken,
-    what matters most first; `repeated` is the share of rows asked for before. `performance` holds
-    the metrics on rows whose labels are known and `intervals` those that the gate goes by; both
-    are empty as long as none are. `torn_lines` of the log do not parse: their
-    answers were never sent. `share` of the columns, by importance, has drifted; None when there
-    were too few rows. `report`, `quality_report` and `trend`, empty when there is none, lie below
-    var/monitoring/.
-    """
-
-    at: str
-    version: int
-    status: Status
-    reason: str
-    rows: int
-    torn_lines: int
-    drift: dict[str, float]
-    broken: dict[str, str]
-    repeated: float
-    labelled_rows: int
-    performance: dict[str, float]
-    intervals: list[Performance]
-    reference_performance: dict[str, float]
-    report: str
-    quality_report: str
-    share: float | None = None
-    trend: str = ""
+SUMMARY = "summary.json"  # of each look, in a folder of its time
 
 
 @locks.exclusive("monitor", wait=60)
@@ -123,9 +81,18 @@ def watch() -> Summary:
     seen = msgspec.convert(summary, trend_page.Run, from_attributes=True)
     shown = trend.report(traffic.log, model.manifest, seen)
     summary = msgspec.structs.replace(summary, trend=shown)
-    files.write_json(folder / "summary.json", msgspec.to_builtins(summary))
+    files.write_json(folder / SUMMARY, msgspec.to_builtins(summary))
     files.write_json(paths.MONITORING / "latest.json", msgspec.to_builtins(summary))
+    forget(monitoring.keep_pages)
     return summary
+
+
+def forget(keep: int) -> None:
+    """Remove the pages of all but the newest looks: some megabytes each. The figures stay."""
+    for summary in sorted(paths.MONITORING.glob(f"*/{SUMMARY}"))[:-keep]:
+        for path in summary.parent.iterdir():
+            if path != summary:
+                path.unlink()
 
 
 def performance(labelled: list[tuple[float, Any]], model: bundle.Model) -> dict[str, float]:
@@ -187,114 +154,6 @@ def incomparable(current: "pd.DataFrame", reference: "pd.DataFrame") -> list[str
         if current[name].isna().all() and not reference[name].isna().all():
             broken.append(f"{name!r} is missing in every row")
     return broken
-
-
-def draw(
-    current: "pd.DataFrame",
-    reference: "pd.DataFrame",
-    kinds: dict[str, bool],
-    folder: Path,
-    drift_share: float,
-) -> str:
-    """Have Evidently draw drift.html, and write what it says as drift.json.
-
-    `kinds` tells which columns are categorical. Returns the page's path below the folder's parent;
-    empty when Evidently fails: the status does not depend on it.
-    """
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.presets import DataDriftPreset
-
-    # A column missing throughout on both sides has nothing to compare.
-    used = [name for name in kinds if not reference[name].isna().all()]
-    definition = DataDefinition(
-        numerical_columns=[name for name in used if not kinds[name]],
-        categorical_columns=[name for name in used if kinds[name]],
-    )
-    try:
-        # Distances whatever the number of rows: by default small samples would give p-values.
-        preset = DataDriftPreset(
-            drift_share=drift_share, num_method="wasserstein", cat_method="jensenshannon"
-        )
-        sides = (Dataset.from_pandas(side[used], definition) for side in (current, reference))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of columns that do not vary
-            snapshot = Report([preset]).run(*sides)
-        folder.mkdir(parents=True, exist_ok=True)
-        snapshot.save_html(str(folder / PAGE))
-        files.write_json((folder / PAGE).with_suffix(".json"), json.loads(snapshot.json()))
-    except Exception as error:
-        print(f"no report on the traffic, Evidently says: {error}")
-        return ""
-    return f"{folder.name}/{PAGE}"
-
-
-def verdict(
-    rows: int,
-    compared: Comparison | None,
-    gone: list[str],
-    repeated: float,
-    intervals: list[Performance],
-    target: str,
-    answer: str,
-    monitoring: config.Monitoring,
-) -> tuple[Status, str]:
-    """Status and reason; of several the one that asks for more.
-
-    `compared` is None when the rows are too few, and `gone` tells which columns are missing.
-    """
-    moved = drift_of(compared, repeated, answer, monitoring) if compared else []
-    if gone:
-        return "schema_error", "; ".join(gone)
-    if worse := [one for one in intervals if one.worse]:
-        return "degraded", "; ".join([*(told(one, target) for one in worse), *moved])
-    if moved:
-        return "drift", "; ".join(moved)
-    if not compared:
-        needed = monitoring.min_rows
-        return "insufficient_data", f"{rows} rows answered, {needed} needed to speak of drift"
-    return "ok", (
-        f"{compared.share:.0%} of the columns, by importance, have drifted, "
-        f"less than {monitoring.drift_share:.0%}"
-    )
-
-
-def told(one: Performance, target: str) -> str:
-    """A clause on a metric that has become worse."""
-    found = (
-        f"{one.metric} of {target} is {one.value:.3g} ({one.low:.3g} to {one.high:.3g}), "
-        f"{one.reference:.3g} at release"
-    )
-    if one.metric == "roc_auc" and one.high < 0.5:  # no honest model is worse than chance
-        found += f", as if the classes of {target} were swapped"
-    return found
-
-
-def broken(compared: Comparison, answer: str) -> list[Finding]:
-    """The inputs that look broken; the answer that they lead to only drifts."""
-    return [one for one in compared.broken if one.column != answer]
-
-
-def drift_of(
-    compared: Comparison, repeated: float, answer: str, monitoring: config.Monitoring
-) -> list[str]:
-    """Clauses on what calls for attention; empty when nothing does."""
-    found = []
-    if repeated > monitoring.max_repeated:
-        found.append(f"{repeated:.0%} of the rows are doubled: asked for before, with the same key")
-    for one in broken(compared, answer)[:NAMED]:
-        found.append(f"{one.column} looks broken: {one.fault}")
-    if compared.share >= monitoring.drift_share:
-        others = [one for one in compared.drifted if one.column != answer][:NAMED]
-        named = ", ".join(f"{one.column} ({one.distance:.2f})" for one in others)
-        share = f"{compared.share:.0%} of the columns, by importance, have drifted"
-        found.append(f"{share}, most of all {named}" if named else share)
-    found += [
-        f"the {answer} has drifted ({one.distance:.2f})"
-        for one in compared.moved
-        if one.column == answer
-    ]
-    return found
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ from .performance import at_release, judge
 from .traffic import Traffic
 
 if TYPE_CHECKING:
-    from .drift import Summary
+    from .summary import Summary
 
 
 class Guarded(msgspec.Struct, frozen=True):
