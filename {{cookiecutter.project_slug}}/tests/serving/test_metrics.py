@@ -71,6 +71,22 @@ def test_rows_are_counted_by_label(front: Front) -> None:
     assert [count() for count in added] == [1, 3]
 
 
+def test_durations_told_together_count_as_if_told_one_by_one() -> None:
+    seconds = [0.0, 0.0004, *metrics.SECONDS, 0.0026, 3.0, 60.0]
+    each, together = (
+        metrics.Durations("a", "b", buckets=metrics.SECONDS, registry=None) for _ in range(2)
+    )
+    for value in seconds:
+        each.observe(value)
+    together.observe_all(seconds)
+    told = [
+        [sample.value for family in one.collect() for sample in family.samples]
+        for one in (each, together)
+    ]
+    assert told[1] == pytest.approx(told[0])
+    assert told[1][: len(metrics.SECONDS)] == [3, 4, 5, *range(7, 16)]
+
+
 def test_the_version_in_service_and_its_age_are_shown(client: TestClient, front: Front) -> None:
     manifest = front.service.model().manifest
     assert figure("model_version") == manifest.version
