@@ -25,7 +25,7 @@ SELECT replace(uuid()::VARCHAR, '-', '') || '-0' AS id,
   to_timestamp($begin + $seconds * random()) AS "at",
   $version AS version, probability, label, NULL::DOUBLE[] AS probabilities, NULL::DOUBLE AS value,
   json_merge_patch(row, json_object($key, flight || '-' || $file)) AS row
-FROM base ORDER BY hash(flight || $file) LIMIT $rows
+FROM (FROM base ORDER BY hash(flight || $file) LIMIT $rows)
 """
 
 
