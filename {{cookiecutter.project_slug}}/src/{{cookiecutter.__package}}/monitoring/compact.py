@@ -35,15 +35,16 @@ def _pack(folder: Path, columns: str, query: Callable[[str], str]) -> None:
     """Replace each file that no writer will touch again, and those of an earlier layout."""
     plain = complete(sorted(folder.glob("*.jsonl")))
     earlier = sorted(set(folder.glob("*.parquet")) - set(packed(folder)))
-    for path in [*plain, *earlier]:
-        target = path.with_suffix(PACKED)
-        if not target.exists():  # else the last run was interrupted here
-            source = layout.lines(columns, [path])
-            if path in earlier:
-                source = f'(SELECT * REPLACE ("row"::JSON AS "row") FROM {layout.parquet([path])})'
-            with database.connect() as connection:
+    with database.connect() as connection:
+        for path in [*plain, *earlier]:
+            target = path.with_suffix(PACKED)
+            if not target.exists():  # else the last run was interrupted here
+                source = layout.lines(columns, [path])
+                if path in earlier:
+                    found = layout.parquet([path])
+                    source = f'(SELECT * REPLACE ("row"::JSON AS "row") FROM {found})'
                 write(connection, query(source), target, lines([path]) if path in plain else 0)
-        path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 def write(connection: duckdb.DuckDBPyConnection, query: str, path: Path, count: int = 0) -> None:
