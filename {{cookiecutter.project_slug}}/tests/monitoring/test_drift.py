@@ -41,9 +41,7 @@ def test_requests_need_not_tell_the_time(released: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def drifted(
-    built_released: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Summary]:
+def drifted(built_released: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Summary]:
     """What the monitor says when nearly all columns have moved, `age` least of them."""
     folder = tmp_path_factory.mktemp("drifted") / "project"
     with project.inside(project.copied(built_released, folder)):
