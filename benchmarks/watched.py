@@ -151,7 +151,8 @@ class Watched:
         compared = self.drift.compare(
             reference, current, kinds, self.importance, moment, self.monitoring
         )
-        return bool(self.drift.drift_of(compared, 0.0, self.answer, self.monitoring))
+        summary = self._import("monitoring.summary")
+        return bool(summary.drift_of(compared, 0.0, self.answer, self.monitoring))
 
     def false_alarms(self, seeds: int, peer_seeds: int) -> Found:
         """Alarms on the reference split in two at random, and on a holdout held to its half."""
