@@ -32,6 +32,7 @@ class Watched:
         self._package = package
         self.config, self.paths = self._import("config"), self._import("paths")
         self.drift = self._import("monitoring.drift")
+        self.summary = self._import("monitoring.summary")
         self.drift.draw = lambda *_: ""
         self.drift.quality.report = lambda *_: ""
         self.drift.trend.report = lambda *_: ""
@@ -151,8 +152,7 @@ class Watched:
         compared = self.drift.compare(
             reference, current, kinds, self.importance, moment, self.monitoring
         )
-        summary = self._import("monitoring.summary")
-        return bool(summary.drift_of(compared, 0.0, self.answer, self.monitoring))
+        return bool(self.summary.drift_of(compared, 0.0, self.answer, self.monitoring))
 
     def false_alarms(self, seeds: int, peer_seeds: int) -> Found:
         """Alarms on the reference split in two at random, and on a holdout held to its half."""

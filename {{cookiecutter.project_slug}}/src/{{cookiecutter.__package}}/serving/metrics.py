@@ -29,7 +29,7 @@ class Durations(Histogram):
 
     def observe_all(self, seconds: Sequence[float]) -> None:
         """As `observe` does with each, but every figure is written once."""
-        buckets = collections.Counter(bisect_left(SECONDS, one) for one in seconds)
+        buckets = collections.Counter(bisect_left(self._upper_bounds, one) for one in seconds)
         for bucket, count in buckets.items():
             self._buckets[bucket].inc(count)
         self._sum.inc(sum(seconds))
