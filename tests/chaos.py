@@ -131,12 +131,19 @@ class Watcher:
             thread.join()
 
 
-def alive(group: int) -> bool:
-    """Whether a process of the group still runs; one that nobody has waited for does not."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
+def gone(group: int) -> None:
+    """Wait for the end of a killed group: what dies on a busy machine still has its locks."""
+    while _alive(group):
+        time.sleep(0.01)
+
+
+def _alive(group: int) -> bool:
+    """A zombie is dead once its other threads are: they have the files as well."""
+    for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            state, _, its_group = path.read_text().rpartition(")")[2].split()[:3]
-            if int(its_group) == group and state not in "ZX":
+            state, _, its_group = (process / "stat").read_text().rpartition(")")[2].split()[:3]
+            threads = len(list((process / "task").iterdir()))
+            if int(its_group) == group and (state not in "ZX" or threads > 1):
                 return True
     return False
 
@@ -183,8 +190,11 @@ class World:
 
     def run(self, said: Path, **order: Any) -> int:
         """A run to its end."""
-        self.start(said, **order)
-        return self.code()
+        group = self.start(said, **order)
+        code = self.code()
+        if code < 0:
+            gone(group)
+        return code
 
     def killed(self, said: Path, after: float) -> int:
         """A run, killed with all it has started after some seconds; its exit code."""
@@ -192,8 +202,7 @@ class World:
         time.sleep(after)  # the moment is what the test is about
         with suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
-        while alive(group):  # what dies on a busy machine still has its locks
-            time.sleep(0.01)
+        gone(group)
         return self.code()
 
     def _answer(self) -> dict[str, Any]:

@@ -67,6 +67,7 @@ class Store:
         os.environ.setdefault("DO_NOT_TRACK", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")  # `Refusal` says it
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         # By default a server that is gone is tried for minutes at every step.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
@@ -133,7 +134,11 @@ class Store:
             self.client.get_registered_model(self.name)
         except MlflowException:
             self.client.create_registered_model(self.name)
-        return _version(self.client.create_model_version(self.name, source, run_id, tags=tags))
+        model = source.removeprefix("models:/")  # a server wants to be told
+        made = self.client.create_model_version(
+            self.name, source, run_id, tags=tags, model_id=model
+        )
+        return _version(made)
 
     def take(self, alias: str) -> None:
         """Take an alias away from whichever version has it."""
