@@ -1,6 +1,6 @@
 # `make demo` shows the whole loop, `make test` tests the template. Both bring their own tools.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint lock bench bench-serving bench-monitoring bench-volume
+.PHONY: help demo test test-full lint lock bench bench-serving bench-monitoring bench-volume bench-sweep
 
 PYTHON ?= python3
 TOOLS := .tools
@@ -46,6 +46,9 @@ bench-monitoring: $(TOOLS)/.ready ## measure what the monitor finds: make bench-
 
 bench-volume: $(TOOLS)/.ready ## measure the monitor over logs of millions of predictions: make bench-volume LIFE=build/demo/flight-delays
 	@python -m benchmarks.volume --life $(LIFE)
+
+bench-sweep: $(TOOLS)/.ready ## measure sweeps: pruning, a second worker, MLflow: make bench-sweep LIFE=build/demo/flight-delays
+	@python -m benchmarks.sweep $(if $(LIFE),--life $(LIFE))
 
 lock: $(TOOLS)/.ready ## bring locks/*.txt in line with locks/*.in
 	for name in tools clients emulators; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header locks/$$name.in -o locks/$$name.txt || exit 1; done

@@ -113,11 +113,15 @@ class Split(Group):
 
 
 class Model(Group):
-    """The estimator by its import path and arguments, and how columns are encoded for it."""
+    """The estimator by its import path and arguments, and how columns are encoded for it.
+
+    `study` names the sweep that found the arguments; see conf/tuned/.
+    """
 
     name: str
     encoding: Literal["native_categories", "ordinal", "one_hot"]
     estimator: dict[str, Any]
+    study: str | None = None
 
 
 class Metric(Group):
@@ -159,6 +163,26 @@ class Gate(Group):
     shadow_rows: Positive | None = None
     shadow_days: NotNegative = 60
     rules: list[str] = []
+
+
+class Sweep(Group):
+    """How `make sweep` looks for better settings of the model; see conf/sweep/.
+
+    `n_trials` counts the finished trials of the whole study, `minutes` the time spent on it, also
+    by runs that were interrupted. `sampler` and `pruner` are made as `instantiate` does.
+    """
+
+    metrics: Annotated[list[str], msgspec.Meta(min_length=1)] | None = None
+    n_trials: Positive | None = 50
+    minutes: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    folds: Annotated[int, msgspec.Meta(ge=2)] = 4
+    workers: Positive | None = None
+    launcher: Literal["local", "ray"] = "local"
+    max_failed: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3
+    sampler: dict[str, Any] = msgspec.field(
+        default_factory=lambda: {"_target_": "optuna.samplers.TPESampler", "seed": 0}
+    )
+    pruner: dict[str, Any] | None = None
 
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.01)]
@@ -248,6 +272,7 @@ class Params(Group):
     monitoring: Monitoring
     retrain: Retrain
     alerts: Alerts = msgspec.field(default_factory=Alerts)
+    sweep: Sweep = msgspec.field(default_factory=Sweep)
 
 
 def check(params: object, type_: type[T], where: str) -> T:
@@ -261,7 +286,8 @@ def check(params: object, type_: type[T], where: str) -> T:
 def composed(params: object) -> Params:
     """The whole configuration, checked also for what no single value can show."""
     found = check(params, Params, "conf/")
-    if trouble := _trouble(found.data) or _split_trouble(found.split) or _gate_trouble(found):
+    trouble = _trouble(found.data) or _split_trouble(found.split) or _metrics_trouble(found)
+    if trouble := trouble or _sweep_trouble(found.sweep):
         raise Refusal(trouble)
     return found
 
@@ -303,7 +329,13 @@ def _split_trouble(split: Split) -> str:
     return ""
 
 
-def _gate_trouble(params: Params) -> str:
+def _sweep_trouble(sweep: Sweep) -> str:
+    if sweep.n_trials is None and sweep.minutes is None:
+        return "conf/sweep/: set n_trials or minutes, or the sweep would never end"
+    return ""
+
+
+def _metrics_trouble(params: Params) -> str:
     from . import tasks  # which reads this module
 
     own, standard = params.evaluate.metrics, tasks.KINDS[params.data.task].HIGHER_IS_BETTER
@@ -311,9 +343,14 @@ def _gate_trouble(params: Params) -> str:
         if not METRIC.fullmatch(name) or name in standard:
             return f"conf/evaluate/: a metric needs a name of letters, digits and _, not {name!r}"
     known = [*standard, *own]
-    if unknown := {params.gate.metric, params.gate.guard_metric} - set(known):
-        names = ", ".join(known)
-        return f"conf/gate/: no metric is named {', '.join(sorted(unknown))}, only {names}"
+    asked = {
+        "gate": {params.gate.metric, params.gate.guard_metric},
+        "sweep": set(params.sweep.metrics or ()),
+    }
+    for group, metrics in asked.items():
+        if unknown := metrics - set(known):
+            names = ", ".join(known)
+            return f"conf/{group}/: no metric is named {', '.join(sorted(unknown))}, only {names}"
     return ""
 
 

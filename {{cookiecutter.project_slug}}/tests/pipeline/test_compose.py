@@ -14,11 +14,12 @@ from {{ cookiecutter.__package }}.pipeline import compose
 from .. import project
 
 CONF = project.ROOT / "conf"
+NO_GROUPS = ("space", "tuned")  # of sweeps: lines to try, and what goes into `model`
 DEFAULTS = [f"{x}" for x in OmegaConf.load(CONF / "config.yaml").defaults]
 CHOICES = sorted(
     f"{group.name}={choice.stem}"
     for group in CONF.iterdir()
-    if group.is_dir()
+    if group.is_dir() and group.name not in NO_GROUPS
     for choice in group.glob("*.yaml")
     if str({group.name: choice.stem}) not in DEFAULTS  # these compose in every other test
 )

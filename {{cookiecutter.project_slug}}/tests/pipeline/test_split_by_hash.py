@@ -68,6 +68,10 @@ def test_rows_of_one_group_are_on_one_side(hashed: Path) -> None:
     assert all(ids <= judging or ids.isdisjoint(judging) for ids in sides)
     assert any(ids <= judging for ids in sides)
     assert any(ids.isdisjoint(judging) for ids in sides)
+    train = customers.read(paths.TRAIN)  # where sweeps fold by group, too
+    assert set(train["region"]) == set(months["region"]) - set(
+        customers.read(paths.HOLDOUT)["region"]
+    )
 
 
 def test_the_same_rows_give_the_same_bytes(hashed: Path) -> None:

@@ -1,4 +1,4 @@
-"""The files of conf/model/, brought in line with the task and the number of rows."""
+"""The files of conf/model/ and of sweeps, brought in line with the task and the number of rows."""
 
 import re
 from pathlib import Path
@@ -22,11 +22,15 @@ estimator:
   {strength}: 1.0
   max_iter: 1000
 """
+SPACE = """\
+# Where `make sweep` looks, in the grammar of Hydra's sweeps; docs/sweeps.md has it.
+model.estimator.{strength}: tag(log, interval(0.001, 100))
+"""
 SEED = "  random_state: ${seed}\n"
 
 
 def texts(folder: Path, task: Task, rows: int) -> dict[Path, str | None]:
-    """What each file of conf/model/ is to hold that changes; None for one that goes."""
+    """What each file that changes is to hold, those of sweeps too; None for one that goes."""
     kind = "Regressor" if task == "regression" else "Classifier"
     found: dict[Path, str | None] = {}
     for path in sorted(folder.glob("*.yaml")):
@@ -45,4 +49,10 @@ def texts(folder: Path, task: Task, rows: int) -> dict[Path, str | None]:
     regression = task == "regression"
     found[folder / "ridge.yaml"] = ridge + SEED if regression else None
     found[folder / "logistic_regression.yaml"] = None if regression else logistic + SEED
+    spaces = folder.parent / "space"
+    found[spaces / "ridge.yaml"] = SPACE.format(strength="alpha") if regression else None
+    logistic = SPACE.format(strength="C")
+    found[spaces / "logistic_regression.yaml"] = None if regression else logistic
+    # What was found for another table says nothing about this one.
+    found |= dict.fromkeys((folder.parent / "tuned").glob("*.yaml"))
     return {path: text for path, text in found.items() if text or path.exists()}

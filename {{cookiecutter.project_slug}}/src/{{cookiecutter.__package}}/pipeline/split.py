@@ -97,7 +97,9 @@ def main() -> None:
     partitions = sorted(path.stem for path in paths.RAW.glob("*.parquet"))
     for names, path in zip(sides(partitions, split), (paths.TRAIN, paths.HOLDOUT), strict=True):
         chosen = [paths.RAW / f"{name}.parquet" for name in names]
-        query = with_functions(data, labelled(data, split, chosen, path == paths.HOLDOUT))
+        group = [data.roles.group] if data.roles.group else []  # by which sweeps fold
+        rows = labelled(data, split, chosen, path == paths.HOLDOUT, group)
+        query = with_functions(data, rows)
         if path == paths.TRAIN:
             query = frequent(query, data.columns, split.max_categories)
         count = table.write(query, path, functions=data.columns)

@@ -9,6 +9,7 @@ from ..cli import Refusal, run
 from ..instantiate import instantiate
 
 if TYPE_CHECKING:
+    import pandas as pd
     from sklearn.pipeline import Pipeline
 
 
@@ -67,23 +68,41 @@ def _check_labels(labels: Any, classes: list[config.Class] | None) -> None:
         )
 
 
+def fit(
+    model: config.Model,
+    rows: "pd.DataFrame",
+    kinds: Mapping[str, config.Kind],
+    target: str,
+    classes: list[config.Class] | None,
+    threads: int,
+) -> "Pipeline":
+    """The fitted pipeline; `rows` hold the inputs and the target.
+
+    Raises `Refusal` when a class has no row, or the estimator cannot be fitted.
+    """
+    from threadpoolctl import threadpool_limits
+
+    _check_labels(rows[target], classes)
+    pipeline = build(model, kinds)
+    # A fixed number: gradients are summed by thread, so another one gives another model.
+    with threadpool_limits(threads):
+        try:
+            pipeline.fit(rows[list(kinds)], rows[target], **told_when_fitted(pipeline, model))
+        except (TypeError, ValueError) as error:
+            raise Refusal(f"{model.name} cannot be fitted: {error}") from None
+    return pipeline
+
+
 def main() -> None:
     """Fit on the training partitions and write the model, the same bytes for the same input."""
     import joblib
-    from threadpoolctl import threadpool_limits
 
     target = config.read("data.roles", config.Roles).target
     kinds = table.inputs()
     model = config.read("model", config.Model)
+    classes = config.read("data.classes", list[config.Class] | None)
     train = table.frame(paths.TRAIN, [*kinds, target])
-    _check_labels(train[target], config.read("data.classes", list[config.Class] | None))
-    pipeline = build(model, kinds)
-    # A fixed number: gradients are summed by thread, so another one gives another model.
-    with threadpool_limits(config.read("threads", int)):
-        try:
-            pipeline.fit(train[list(kinds)], train[target], **told_when_fitted(pipeline, model))
-        except (TypeError, ValueError) as error:
-            raise Refusal(f"{model.name} cannot be fitted: {error}") from None
+    pipeline = fit(model, train, kinds, target, classes, config.read("threads", int))
     with files.replacing(paths.MODEL) as aside:
         joblib.dump(pipeline, aside)
     print(f"{model.name} fitted on {len(train)} rows")

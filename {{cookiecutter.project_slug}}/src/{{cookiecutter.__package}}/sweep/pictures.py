@@ -1,0 +1,74 @@
+"""Pictures of a study: how the best value came about, and which settings matter."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from optuna import Study
+
+COLOURS = {"COMPLETE": "#1f6feb", "PRUNED": "#c9c9c9"}
+
+
+def importances(study: "Study") -> dict[str, float]:
+    """How much of the first metric's spread each setting accounts for, by Optuna's evaluator."""
+    import optuna
+    from optuna.trial import TrialState
+
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len({trial.values[0] for trial in finished}) < 2:  # nothing to explain
+        return {}
+    sign = -1 if study.directions[0].name == "MAXIMIZE" else 1  # low values are taken for good
+    found = optuna.importance.get_param_importances(
+        study, target=lambda trial: sign * trial.values[0]
+    )
+    return {name: float(share) for name, share in found.items()}
+
+
+def draw(study: "Study", metrics: list[str]) -> dict[str, "Figure"]:
+    """The pictures by file name."""
+    found = {"history.png": _history(study, metrics[0])}
+    if shares := importances(study):
+        found["importance.png"] = _importance(shares, metrics[0])
+    return found
+
+
+def _history(study: "Study", metric: str) -> "Figure":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    panel = figure.subplots()
+    trials = study.get_trials(deepcopy=False)
+    for state, colour in COLOURS.items():
+        points = [
+            (trial.number, trial.values[0])
+            for trial in trials
+            if trial.state.name == state and trial.values
+        ]
+        if points:
+            label = "finished" if state == "COMPLETE" else "pruned, on its folds so far"
+            numbers, values = zip(*points, strict=True)
+            panel.scatter(numbers, values, color=colour, s=18, label=label)
+    better = max if study.directions[0].name == "MAXIMIZE" else min
+    steps: list[tuple[int, float]] = []
+    for trial in trials:
+        if trial.state.name == "COMPLETE":
+            value = trial.values[0]
+            steps.append((trial.number, better(value, steps[-1][1]) if steps else value))
+    panel.step(*zip(*steps, strict=True), where="post", color="#d1242f", label="best so far")
+    panel.set(title=study.study_name, xlabel="trial", ylabel=metric.replace("_", " "))
+    panel.grid(alpha=0.3)
+    panel.legend()
+    return figure
+
+
+def _importance(shares: dict[str, float], metric: str) -> "Figure":
+    from matplotlib.figure import Figure
+
+    names = sorted(shares, key=lambda name: shares[name])
+    figure = Figure(figsize=(8, 1.2 + 0.45 * len(names)), layout="constrained")
+    panel = figure.subplots()
+    short = [name.rpartition(".")[2] for name in names]
+    panel.barh(short, [shares[name] for name in names], color="#1f6feb")
+    panel.set(title=f"what {metric.replace('_', ' ')} depends on", xlabel="share of its spread")
+    panel.grid(axis="x", alpha=0.3)
+    return figure
