@@ -61,15 +61,27 @@ def baked(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bake(tmp_path_factory.mktemp("baked") / "out", template)
 
 
+def installed(lock: Path, folder: Path) -> Path:
+    """An environment with what a lock file names."""
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "--quiet", str(folder)], check=True)
+    locked = ["--require-hashes", "-r", str(lock)]
+    subprocess.run([*uv, "pip", "install", "--quiet", "--python", str(folder), *locked], check=True)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with what others have made for calling services: `locks/clients.txt`."""
-    folder = str(tmp_path_factory.mktemp("published") / "venv")
-    uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "--quiet", folder], check=True)
-    locked = ["--require-hashes", "-r", str(TEMPLATE / "locks/clients.txt")]
-    subprocess.run([*uv, "pip", "install", "--quiet", "--python", folder, *locked], check=True)
-    return Path(folder) / "bin"
+    """Programs that others have made for calling services."""
+    folder = tmp_path_factory.mktemp("published") / "venv"
+    return installed(TEMPLATE / "locks/clients.txt", folder) / "bin"
+
+
+@pytest.fixture(scope="session")
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stand-ins for the stores of Amazon and Google."""
+    folder = tmp_path_factory.mktemp("emulators") / "venv"
+    return installed(TEMPLATE / "locks/emulators.txt", folder) / "bin"
 
 
 @pytest.fixture(scope="session")

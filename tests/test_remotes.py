@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from demo.project import TEMPLATE, Project, bake, free_port
+from demo.project import Project, bake, free_port
 
 from .conftest import Lived
 from .inside import borrowed, refusal
@@ -72,17 +71,6 @@ class Server(NamedTuple):
 
     variables: dict[str, str]
     settings: dict[str, str]
-
-
-@pytest.fixture(scope="module")
-def emulators(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with stand-ins for the stores of Amazon and Google."""
-    folder = tmp_path_factory.mktemp("emulators") / "venv"
-    uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "--quiet", str(folder)], check=True)
-    locked = ["--require-hashes", "-r", str(TEMPLATE / "locks/emulators.txt")]
-    subprocess.run([*uv, "pip", "install", "--quiet", "--python", str(folder), *locked], check=True)
-    return folder / "bin"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Protocol
@@ -50,6 +51,7 @@ class Processes:
     """Up to so many processes, started when there is work; one that dies costs its trial only."""
 
     def __init__(self, scorer: Scorer, workers: int) -> None:
+        resource_tracker.ensure_running()  # whose start lets go of the signals that `_deaf` holds
         # As bytes: a process is started while the one before still imports what they are made of.
         self._scorer = pickle.dumps(scorer)
         self._most = workers

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 ADDRESS = "RAY_ADDRESS"
 TRIES = 3  # machines that may be lost under one job
+# By itself Ray sees a machine whose processes die at once, but one without power after 7 minutes
+# only. Those that ask more often than once a minute are hung up on.
+WATCH = {"time_ms": "70000", "timeout_ms": "30000"}
 _scorers: dict[str, Scorer] = {}  # in a process of Ray's: what it has fetched
 
 
@@ -24,6 +27,8 @@ class Cluster:
 
     def __init__(self, scorer: Scorer, most: int | None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        for name, value in WATCH.items():
+            os.environ.setdefault(f"RAY_grpc_client_keepalive_{name}", value)
         try:
             import ray
         except ModuleNotFoundError:
