@@ -185,7 +185,7 @@ def site(
     temporary.mkdir(exist_ok=True)
     with ExitStack() as stack:
         stack.callback(remove_empty, temporary)
-        machines = []
+        machines: list[Machine] = []
         for host in stack.enter_context(network(*ADDRESSES)):
             own = folder / host.address
             (own / "ray").mkdir(parents=True)

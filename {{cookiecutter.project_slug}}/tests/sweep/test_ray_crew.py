@@ -1,5 +1,7 @@
 """The crew of a cluster against a made-up Ray, which does a job when a test says so."""
 
+import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -92,8 +94,11 @@ class Telling:
 def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[MadeUp]:
     made = MadeUp()
     monkeypatch.setitem(sys.modules, "ray", made)
-    monkeypatch.setenv("RAY_ADDRESS", "10.20.0.5:6379")
-    yield made
+    for name in ray_crew.WATCH:  # so that what the crew sets is undone
+        monkeypatch.delenv(f"RAY_grpc_client_keepalive_{name}", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{listening.getsockname()[1]}")
+        yield made
 
 
 def crew(most: int | None = None, threads: int = 1) -> ray_crew.Cluster:
@@ -114,7 +119,21 @@ def test_without_a_cluster_one_sentence_says_where_it_was_looked_for(
     ray.trouble = kind("nobody\nanswers")
     with pytest.raises(Refusal) as refused:
         crew()
-    assert str(refused.value) == "no Ray cluster at RAY_ADDRESS 10.20.0.5:6379: nobody answers"
+    where = os.environ["RAY_ADDRESS"]
+    assert str(refused.value) == f"no Ray cluster at RAY_ADDRESS {where}: nobody answers"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("127.0.0.1:9", "refused"), ("127.0.0.1:redis", "invalid"), ("127.0.0.1:99999", "0-65535")],
+)
+def test_where_nobody_listens_ray_is_not_asked(
+    address: str, said: str, ray: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(Refusal, match=rf"RAY_ADDRESS {address}: .*{said}"):
+        crew()
+    assert not ray.options
 
 
 def test_without_an_address_no_cluster_of_ones_own_is_begun(

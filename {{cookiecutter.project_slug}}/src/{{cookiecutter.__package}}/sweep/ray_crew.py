@@ -6,6 +6,7 @@ environment of `locks/`, and neither the data nor the study's storage.
 
 import logging
 import os
+import socket
 from typing import TYPE_CHECKING, Any
 
 from ..cli import Refusal
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ray import ObjectRef
 
 ADDRESS = "RAY_ADDRESS"
+PATIENCE = 5.0  # seconds to wait for a cluster's first machine
 TRIES = 3  # machines that may be lost under one job
 # By itself Ray sees a machine whose processes die at once, but one without power after 7 minutes
 # only. Those that ask more often than once a minute are hung up on.
@@ -39,9 +41,10 @@ class Cluster:
         self._most, self._threads = most, scorer.threads
         address = os.environ.get(ADDRESS)
         try:
+            _reach(address)
             # "auto" is a cluster that runs on this machine; without any, Ray would begin one.
             ray.init(address=address or "auto", logging_level=logging.ERROR, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             said = " ".join(str(error).split())[:200]
             raise Refusal(f"no Ray cluster at {ADDRESS} {address or '(not set)'}: {said}") from None
         self._task: Any = ray.remote(num_cpus=scorer.threads, max_retries=TRIES)(score)
@@ -80,6 +83,13 @@ class Cluster:
     def close(self) -> None:
         """Leave the cluster; what it still works on for us is given up."""
         self._ray.shutdown()
+
+
+def _reach(address: str | None) -> None:
+    """Raise where nobody listens: Ray tries for ten minutes, and does not hear Ctrl+C."""
+    host, port_is_there, port = (address or "").rpartition(":")
+    if port_is_there:
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
 
 
 def score(boxed: list["ObjectRef[Scorer]"], job: Job) -> Score:
