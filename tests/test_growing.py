@@ -3,6 +3,7 @@
 import csv
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -123,6 +124,11 @@ class Site:
     first: Machine
     second: Machine
     third: Machine
+
+    @property
+    def ray(self) -> str:
+        """The page's setting for a sweep on the cluster."""
+        return self.page.line('make sweep SET="').split('"')[1]
 
     def rows(self, database: str, query: str) -> list[list[str]]:
         """Rows of a query to PostgreSQL, over a socket that is a file."""
@@ -268,7 +274,8 @@ def registry(site: Site) -> Iterator[None]:
     before = site.first.environment
     site.first.environment = {**before, **KEYS, "MLFLOW_S3_ENDPOINT_URL": STORE}
     site.first.type(site.page.line("mlflow db upgrade"))
-    with site.first.running(log, "sh", "-c", f"exec {site.page.line('mlflow server')}"):
+    server = f"{site.page.line('export MLFLOW_SERVER')}; exec {site.page.line('mlflow server')}"
+    with site.first.running(log, "sh", "-c", server):
         site.first.environment = before
         until(lambda: answers(site.first, "GET", "http://10.20.0.5:5000/health"), log)
         for machine in (site.first, site.second):
@@ -307,7 +314,7 @@ def test_a_release_goes_to_postgresql_and_the_store(site: Site) -> None:
 
 def test_a_study_is_finished_as_asked_though_a_machine_is_lost(site: Site) -> None:
     site.second.run("dvc", "pull")
-    settings = (site.page.line('make sweep SET="').split('"')[1], f"sweep.n_trials={TRIALS}")
+    settings = (site.ray, f"sweep.n_trials={TRIALS}")
     log = site.folder / "sweep.log"
     with site.first.running(log, *SWEEP, *settings) as driver:
         worked: set[str] = set()
@@ -349,10 +356,18 @@ def as_asked(site: Site, trials: int) -> None:
     assert found == {"FINISHED": tried["COMPLETE"], "KILLED": tried.get("PRUNED", 0)}
 
 
-def test_another_machine_goes_on_with_its_own_processes(site: Site) -> None:
-    said = site.second.run(*SWEEP, f"sweep.n_trials={TRIALS + 1}")
-    assert f"{TRIALS} trials finished, {TRIALS + 1} asked" in said
-    as_asked(site, TRIALS + 1)
+def test_another_machine_goes_on_on_the_cluster_and_with_its_own_processes(site: Site) -> None:
+    log = site.folder / "stopped.log"
+    total = TRIALS + 6
+    with site.second.running(log, *SWEEP, site.ray, f"sweep.n_trials={total}") as driver:
+        until(lambda: site.finished() > TRIALS, log)
+        driver.send_signal(signal.SIGINT)
+        assert driver.wait(PATIENCE) == 130, log.read_text()
+    finished = site.finished()
+    assert f"stopped with {finished} trials finished; to go on: make sweep" in log.read_text()
+    said = site.second.run(*SWEEP, f"sweep.n_trials={total}")
+    assert f"{finished} trials finished, {total} asked" in said
+    as_asked(site, total)
 
 
 def test_without_the_addresses_the_projects_own_files_are_as_they_were(site: Site) -> None:

@@ -88,9 +88,7 @@ def test_ctrl_c_before_the_first_trial_ends_with_a_sentence(
     monkeypatch.setattr(command, "dvc", pressed)
     assert command.sweep(["model=random_forest"], stop) == command.STOPPED
     said = capsys.readouterr().out
-    assert (
-        said == 'stopped; to go on: make sweep SET="model=random_forest"\n'
-    )
+    assert said == 'stopped; to go on: make sweep SET="model=random_forest"\n'
     stop.asked = False
     with pytest.raises(Refusal, match=r"dvc repro"):
         monkeypatch.setattr(

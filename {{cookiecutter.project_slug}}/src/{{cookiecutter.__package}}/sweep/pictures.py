@@ -1,12 +1,11 @@
 """Pictures of a study: how the best value came about, and which settings matter."""
 
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from optuna import Study
-
-COLOURS = {"COMPLETE": "#1f6feb", "PRUNED": "#c9c9c9"}
 
 
 def importances(study: "Study") -> dict[str, float]:
@@ -38,23 +37,18 @@ def _history(study: "Study", metric: str) -> "Figure":
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     panel = figure.subplots()
     trials = study.get_trials(deepcopy=False)
-    for state, colour in COLOURS.items():
-        points = [
-            (trial.number, trial.values[0])
-            for trial in trials
-            if trial.state.name == state and trial.values
-        ]
-        if points:
-            label = "finished" if state == "COMPLETE" else "pruned, on its folds so far"
-            numbers, values = zip(*points, strict=True)
-            panel.scatter(numbers, values, color=colour, s=18, label=label)
+    finished = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    numbers = [trial.number for trial in finished]
+    panel.scatter(
+        numbers, [trial.values[0] for trial in finished], color="#1f6feb", s=18, label="finished"
+    )
+    # What is pruned was scored on some folds only, which compares with no other value.
+    pruned = [trial.number for trial in trials if trial.state.name == "PRUNED"]
+    edge = panel.get_xaxis_transform()
+    panel.plot(pruned, [0.01] * len(pruned), "|", color="#9a9a9a", label="pruned", transform=edge)
     better = max if study.directions[0].name == "MAXIMIZE" else min
-    steps: list[tuple[int, float]] = []
-    for trial in trials:
-        if trial.state.name == "COMPLETE":
-            value = trial.values[0]
-            steps.append((trial.number, better(value, steps[-1][1]) if steps else value))
-    panel.step(*zip(*steps, strict=True), where="post", color="#d1242f", label="best so far")
+    steps = list(accumulate((trial.values[0] for trial in finished), better))
+    panel.step(numbers, steps, where="post", color="#d1242f", label="best so far")
     panel.set(title=study.study_name, xlabel="trial", ylabel=metric.replace("_", " "))
     panel.grid(alpha=0.3)
     panel.legend()

@@ -29,10 +29,13 @@ class Progress:
             self._bar.update()
             return
         trial = self._study.get_trials(deepcopy=False)[number]
-        value = f" {trial.values[0]:.5f}" if trial.values else ""
-        state = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}[trial.state.name]
+        how = {
+            "COMPLETE": f"{trial.values[0]:.5f}" if trial.values else "",
+            "PRUNED": "pruned",
+            "FAIL": f"failed: {trial.user_attrs.get(studies.ERROR, '')[:100]}",
+        }[trial.state.name]
         of = f" of {self._total}" if self._total else ""
-        print(f"{self._ended()}{of}: trial {number} {state}{value}; {self._said()}", flush=True)
+        print(f"{self._ended()}{of}: trial {number} {how}; {self._said()}", flush=True)
 
     def close(self) -> None:
         """Leave the last state on the terminal."""

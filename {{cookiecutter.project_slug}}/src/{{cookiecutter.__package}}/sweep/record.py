@@ -104,7 +104,7 @@ class Record:
         return str(run.info.run_id)
 
     def _log(self, store: Store, trial: "FrozenTrial") -> None:
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Metric, Param
 
         began, ended = (
             int(1000 * (moment.timestamp() if moment else 0))
@@ -122,11 +122,12 @@ class Record:
             for fold, values in enumerate(trial.user_attrs.get(SCORES, []))
             for metric, value in zip(self._metrics, values, strict=True)
         ]
-        means = zip(self._metrics, trial.values or [], strict=False)
-        found += [Metric(metric, value, ended, 0) for metric, value in means]
+        if trial.state.name == "COMPLETE":  # the mean of a pruned one's folds compares with none
+            means = zip(self._metrics, trial.values, strict=True)
+            found += [Metric(metric, value, ended, 0) for metric, value in means]
         found.append(Metric("seconds", (ended - began) / 1000, ended, 0))
         params = [Param(name, str(value)) for name, value in trial.params.items()]
-        store.client.log_batch(run.info.run_id, found, params, [RunTag("folds", str(len(found)))])
+        store.client.log_batch(run.info.run_id, found, params)
         store.client.set_terminated(run.info.run_id, STATES[trial.state.name], ended)
 
     def _close(self, store: Store, trial: "FrozenTrial") -> None:
