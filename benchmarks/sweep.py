@@ -133,7 +133,9 @@ def parallel(project: Project, package: str, rounds: int) -> None:
         two.append(studied(project, package, TRIALS, *RANDOM, "sweep.workers=2").wall)
         alone.append(looped(project, package, 1))
         threads.append(looped(project, package, 2))
-        show(f"  {one[-1]:.1f} s, two workers {two[-1]:.1f}; loop {alone[-1]:.1f}, {threads[-1]:.1f}")
+        show(
+            f"  {one[-1]:.1f} s, two workers {two[-1]:.1f}; loop {alone[-1]:.1f}, {threads[-1]:.1f}"
+        )
     show(f"\n| {TRIALS} random trials, all folds | s, median | one worker / it, median (range) |")
     show("| --- | --- | --- |")
     for words, found in (

@@ -1,21 +1,23 @@
-"""Machines made of this one: network namespaces on a switch, each with folders of its own."""
+"""Machines made of this one, by namespaces: a network, processes and folders of their own."""
 
 import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
+from subprocess import PIPE
 
-IP = shutil.which("ip", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-# The folder that a command runs in may be one of those that lie elsewhere: it is entered anew.
-INSIDE = """
-while [ "$1" != -- ]; do mount --bind "$2" "$1" || exit 1; shift 2; done
-shift; cd "$PWD" && exec "$@"
+IP = shutil.which("ip", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") or ""
+NEW = ("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc")
+# The first process of a machine. When it ends, all others are killed and the machine is gone; it
+# ends with its standard input, so that nothing is left even of tests that are killed.
+FIRST = """
+mount -t tmpfs tmpfs /dev/shm || exit 1
+while [ $# -gt 0 ]; do mount --bind "$2" "$1" || exit 1; shift 2; done
+echo begun; cat; :
 """
 
 
@@ -26,82 +28,86 @@ def lacking() -> str:
     if not IP:
         return "ip is not installed (Debian: iproute2)"
     try:
-        with network("10.20.0.5") as (host,):
-            subprocess.run(host.command("true"), check=True, capture_output=True)
-    except subprocess.CalledProcessError as error:
-        return f"no networks can be made here: {error.stderr}"
-    return ""
+        with network({"10.20.0.5": {}}):
+            return ""
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"no machines can be made here: {error}"
 
 
 @dataclass
 class Host:
-    """A machine: the name of its namespace, its address, and what lies in it at which path."""
+    """A machine: who holds it, and its first process."""
 
-    name: str
     address: str
-    mounts: dict[Path, Path] = field(default_factory=dict)
+    holder: "subprocess.Popen[str]"
+    first: int
 
-    def command(self, *command: str) -> tuple[str, ...]:
-        """The command that runs another one in this machine."""
-        mounts = [str(path) for mount in self.mounts.items() for path in mount]
-        inside = ("sh", "-c", INSIDE, "sh", *mounts, "--", *command)
-        return (IP or "ip", "netns", "exec", self.name, *inside)
+    def command(self, *command: str, folder: Path) -> tuple[str, ...]:
+        """The command that runs another one in a folder of this machine."""
+        enter = ("nsenter", "--target", str(self.first), "--net", "--mount", "--pid")
+        return (*enter, "sh", "-c", 'cd "$0" && exec "$@"', str(folder), *command)
 
-    def processes(self) -> dict[int, str]:
-        """The titles of its processes by their ids."""
-        found = {}
-        for number in _ip("netns", "pids", self.name).split():
+    def titles(self) -> list[str]:
+        """What its processes call themselves."""
+        found = []
+        here = Path(f"/proc/{self.first}/ns/net").readlink()
+        for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                title = Path("/proc", number, "cmdline").read_bytes().replace(b"\0", b" ")
-                found[int(number)] = title.decode(errors="replace").strip()
+                if (process / "ns/net").readlink() == here:
+                    title = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found.append(title.decode(errors="replace").strip())
         return found
-
-    def kill(self) -> None:
-        """Kill all that runs in it, until nothing does."""
-        while running := self.processes():
-            for number in running:
-                with suppress(ProcessLookupError):
-                    os.kill(number, signal.SIGKILL)
-            time.sleep(0.05)
 
     def lose(self) -> None:
         """Cut its power: not even the end of its connections is heard of."""
-        _ip("-n", self.name, "link", "set", "eth0", "down")
+        _ip(self, "link", "set", "eth0", "down")
         self.kill()
+
+    def kill(self) -> None:
+        """Kill all that runs in it; returns when nothing does."""
+        if self.holder.poll() is None:
+            os.kill(self.first, signal.SIGKILL)
+        self.holder.communicate()
 
 
 @contextmanager
-def network(*addresses: str) -> Iterator[list[Host]]:
-    """Machines that reach each other and nothing else; with all that runs in them gone at the end.
+def network(hosts: Mapping[str, Mapping[Path, Path]]) -> Iterator[list[Host]]:
+    """Machines by address that reach each other and nothing else; gone at the end.
 
-    The switch is in a namespace, too: nothing is added to this machine's own network.
+    In each, other folders lie at some paths: `{path: folder}`. The switch is a machine, too, so
+    that nothing is added to this one's own network.
     """
-    token = uuid4().hex[:8]
-    switch = f"switch-{token}"
-    hosts = [Host(f"host-{place}-{token}", address) for place, address in enumerate(addresses)]
-    try:
-        _ip("netns", "add", switch)
-        _ip("-n", switch, "link", "add", "bridge", "type", "bridge")
-        _ip("-n", switch, "link", "set", "bridge", "up")
-        for place, host in enumerate(hosts):
-            _ip("netns", "add", host.name)
-            peer = ("peer", "name", f"port{place}", "netns", switch)
-            _ip("-n", host.name, "link", "add", "eth0", "type", "veth", *peer)
-            _ip("-n", host.name, "address", "add", f"{host.address}/24", "dev", "eth0")
+    with ExitStack() as stack:
+        switch = _begun("", {})
+        stack.callback(switch.kill)
+        _ip(switch, "link", "add", "bridge", "type", "bridge")
+        _ip(switch, "link", "set", "bridge", "up")
+        found = []
+        for place, (address, folders) in enumerate(hosts.items()):
+            host = _begun(address, folders)
+            stack.callback(host.kill)
+            peer = ("peer", "name", "eth0", "netns", str(host.first))
+            _ip(switch, "link", "add", f"port{place}", "type", "veth", *peer)
+            _ip(switch, "link", "set", f"port{place}", "master", "bridge", "up")
+            _ip(host, "address", "add", f"{address}/24", "dev", "eth0")
             for device in ("lo", "eth0"):
-                _ip("-n", host.name, "link", "set", device, "up")
-            _ip("-n", switch, "link", "set", f"port{place}", "master", "bridge", "up")
-        yield hosts
-    finally:
-        made = _ip("netns", "list").split()
-        for host in hosts:
-            if host.name in made:
-                host.kill()
-                _ip("netns", "delete", host.name)
-        if switch in made:
-            _ip("netns", "delete", switch)
+                _ip(host, "link", "set", device, "up")
+            found.append(host)
+        yield found
 
 
-def _ip(*arguments: str) -> str:
-    done = subprocess.run([IP or "ip", *arguments], check=True, capture_output=True, text=True)
-    return done.stdout
+def _begun(address: str, folders: Mapping[Path, Path]) -> Host:
+    mounts = [str(path) for mount in folders.items() for path in mount]
+    holder = subprocess.Popen(
+        [*NEW, "sh", "-c", FIRST, "sh", *mounts], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
+    )
+    assert holder.stdout and holder.stderr
+    if not holder.stdout.readline():
+        raise OSError(holder.communicate()[1])
+    (first,) = Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split()
+    return Host(address, holder, int(first))
+
+
+def _ip(host: Host, *arguments: str) -> None:
+    enter = ("nsenter", "--target", str(host.first), "--net")
+    subprocess.run([*enter, IP, *arguments], check=True, capture_output=True)

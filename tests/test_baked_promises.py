@@ -152,8 +152,11 @@ def test_every_configuration_choice_is_a_mapping_of_its_group(baked: Path) -> No
     # FCC 2: three confs of 0 bytes. MML 8: settings that no configuration defined.
     table = yaml.safe_load((baked / "conf/config.yaml").read_text(encoding="utf-8"))
     chosen = dict(item.popitem() for item in table["defaults"] if isinstance(item, dict))
+    assert chosen.pop("optional tuned") == "${model}"  # not there before a sweep
     groups = {path.name for path in (baked / "conf").iterdir() if path.is_dir()}
-    assert set(chosen) == groups
+    assert {*chosen, "space"} == groups
+    models = {path.name for path in (baked / "conf/model").iterdir()}
+    assert {path.name for path in (baked / "conf/space").iterdir()} == models
     for path in sorted((baked / "conf").rglob("*.yaml")):
         assert yaml.safe_load(path.read_text(encoding="utf-8")), path
     for group, choice in chosen.items():

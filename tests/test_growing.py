@@ -1,6 +1,7 @@
 """docs/growing.md, command by command: servers, a cluster that loses a machine, and back."""
 
 import csv
+import os
 import re
 import shutil
 import signal
@@ -80,10 +81,11 @@ class Machine(Project):
         super().__init__(project.folder)
         home.mkdir()
         self.host = host
-        self.environment = {**project.environment, "HOME": str(home)}
+        own = {"HOME": str(home), "DVC_SITE_CACHE_DIR": str(home / "site")}
+        self.environment = project.environment | own
 
     def run(self, *command: str) -> str:
-        return super().run(*self.host.command(*command))
+        return super().run(*self.host.command(*command, folder=self.folder))
 
     def type(self, line: str) -> str:
         """What a line of the page prints."""
@@ -95,22 +97,23 @@ class Machine(Project):
         active = {"PATH": f"{self.folder / '.venv/bin'}:{self.environment['PATH']}"}
         with log.open("wb") as output:
             process = subprocess.Popen(
-                self.host.command(*command),
-                cwd=self.folder,
+                self.host.command(*command, folder=self.folder),
                 env=self.environment | active,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         try:
             yield process
         finally:
-            process.kill()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
     def at_work(self) -> bool:
         """Whether a process of Ray's is at a fold here: its title says so."""
-        return "ray::score" in self.host.processes().values()
+        return "ray::score" in self.host.titles()
 
 
 @dataclass
@@ -191,16 +194,20 @@ def site(
     temporary.mkdir(exist_ok=True)
     with ExitStack() as stack:
         stack.callback(remove_empty, temporary)
-        machines: list[Machine] = []
-        for host in stack.enter_context(network(*ADDRESSES)):
-            own = folder / host.address
+        mounts: dict[str, dict[Path, Path]] = {}
+        for address in ADDRESSES:
+            own = folder / address
             (own / "ray").mkdir(parents=True)
-            host.mounts[temporary] = own / "ray"
-            if machines:  # the first has the project itself, others a checkout in its place
+            mounts[address] = {temporary: own / "ray"}
+            if address == ADDRESSES[0]:
+                mounts[address][POSTGRES] = folder / "postgresql"
+                (folder / "postgresql").mkdir()
+            else:  # the first has the project itself, the others a checkout in its place
                 git(folder, "clone", "--quiet", str(project.folder), str(own / "checkout"))
                 (own / "checkout/.venv").symlink_to((project.folder / ".venv").resolve())
-                host.mounts[project.folder] = own / "checkout"
-            machines.append(Machine(host, project, own / "home"))
+                mounts[address][project.folder] = own / "checkout"
+        hosts = stack.enter_context(network(mounts))
+        machines = [Machine(host, project, folder / host.address / "home") for host in hosts]
         before = {
             name: (project.folder / "var" / name).read_bytes()
             for name in ("mlflow.db", "optuna.db")
@@ -223,17 +230,14 @@ def remove_empty(folder: Path) -> None:
 def database(site: Site) -> None:
     """PostgreSQL on the first machine, in a folder of the test, with the page's two databases."""
     place = site.folder / "postgresql"
-    place.mkdir()
     shutil.chown(place, "postgres", "postgres")
-    site.first.host.mounts[POSTGRES] = place
 
     def own(*command: str, given: str = "") -> None:
         """Run a command as PostgreSQL's user, without a terminal to ask on."""
-        itself = site.first.host.command("runuser", "--user", "postgres", "--", *command)
+        as_it = ("runuser", "--user", "postgres", "--", *command)
         path = f"{BINARIES[-1]}:{site.first.environment['PATH']}"
         subprocess.run(
-            itself,
-            cwd="/",
+            site.first.host.command(*as_it, folder=Path("/")),
             env={**site.first.environment, "PATH": path, "PGHOST": str(POSTGRES)},
             input=given,
             stdout=subprocess.DEVNULL,
@@ -342,6 +346,13 @@ def test_a_study_is_finished_as_asked_though_a_machine_is_lost(site: Site) -> No
     assert {"history.png", "importance.png"} <= stored(site)
 
 
+def interrupt(process: "subprocess.Popen[bytes]") -> None:
+    """Press Ctrl+C, but for the one who has entered the machine and waits for the command."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGINT)
+
+
 def as_asked(site: Site, trials: int) -> None:
     """PostgreSQL and the server hold each of the trials once, finished, below one study."""
     tried = site.tried()
@@ -361,7 +372,7 @@ def test_another_machine_goes_on_on_the_cluster_and_with_its_own_processes(site:
     total = TRIALS + 6
     with site.second.running(log, *SWEEP, site.ray, f"sweep.n_trials={total}") as driver:
         until(lambda: site.finished() > TRIALS, log)
-        driver.send_signal(signal.SIGINT)
+        interrupt(driver)
         assert driver.wait(PATIENCE) == 130, log.read_text()
     finished = site.finished()
     assert f"stopped with {finished} trials finished; to go on: make sweep" in log.read_text()

@@ -49,9 +49,7 @@ WHERE run.status IN ('FINISHED', 'KILLED') GROUP BY tag.value
 
 
 @pytest.fixture(scope="module")
-def project(
-    template: Path, life: Lived, tmp_path_factory: pytest.TempPathFactory
-) -> Project:
+def project(template: Path, life: Lived, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A small released project whose model is chosen to be swept."""
     made = small(template, tmp_path_factory.mktemp("swept"), life.project.folder / ".venv")
     path = made.folder / "conf/config.yaml"
