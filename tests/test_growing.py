@@ -31,6 +31,7 @@ STORE = "http://10.20.0.5:9000"
 KEYS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": PASSWORD}
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 POSTGRES = Path("/var/lib/postgresql")  # the home of PostgreSQL's user
+RAY = Path("/mnt")  # in place of /tmp/ray, which two runs of this test would share
 PATIENCE = 300.0
 TRIALS = 24
 MODEL = "hist_gradient_boosting"
@@ -81,8 +82,8 @@ class Machine(Project):
         super().__init__(project.folder)
         home.mkdir()
         self.host = host
-        own = {"HOME": str(home), "DVC_SITE_CACHE_DIR": str(home / "site")}
-        self.environment = project.environment | own
+        own = {"HOME": str(home), "DVC_SITE_CACHE_DIR": str(home / "site"), "RAY_TMPDIR": str(RAY)}
+        self.environment = {**project.environment, **own, "no_proxy": "*"}
 
     def run(self, *command: str) -> str:
         return super().run(*self.host.command(*command, folder=self.folder))
@@ -157,6 +158,14 @@ def until(condition: Callable[[], bool], log: Path) -> None:
         time.sleep(0.1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def possible() -> None:
+    if reason := lacking():
+        pytest.skip(reason)
+    if not BINARIES:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+
+
 @pytest.fixture(scope="module")
 def environment(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment of the pipeline, to which the page adds packages."""
@@ -185,20 +194,13 @@ def site(
     project: Project, emulators: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     """Three machines with what the page makes of them."""
-    if reason := lacking():
-        pytest.skip(reason)
-    if not BINARIES:
-        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
     folder = tmp_path_factory.mktemp("site")
-    temporary = Path("/tmp/ray")  # noqa: S108 - Ray's own choice
-    temporary.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        stack.callback(remove_empty, temporary)
         mounts: dict[str, dict[Path, Path]] = {}
         for address in ADDRESSES:
             own = folder / address
             (own / "ray").mkdir(parents=True)
-            mounts[address] = {temporary: own / "ray"}
+            mounts[address] = {RAY: own / "ray"}
             if address == ADDRESSES[0]:
                 mounts[address][POSTGRES] = folder / "postgresql"
                 (folder / "postgresql").mkdir()
@@ -219,12 +221,6 @@ def site(
         stack.enter_context(registry(made))
         cluster(made)
         yield made
-
-
-def remove_empty(folder: Path) -> None:
-    """Remove a folder, unless somebody else has put something there."""
-    with suppress(OSError):
-        folder.rmdir()
 
 
 def database(site: Site) -> None:

@@ -17,7 +17,7 @@ from demo.project import Project
 
 from .chaos import asked, gone, small
 from .conftest import Lived, git
-from .inside import ran, refusal
+from .inside import ask, ran, refusal
 
 PACKAGE = "customer_care"
 MODEL = "hist_gradient_boosting"
@@ -41,6 +41,16 @@ SELECT run.status, run.name FROM runs run
 JOIN tags tag ON tag.run_uuid = run.run_uuid AND tag.key = 'study'
 """
 
+HELD = """
+import json
+from pathlib import Path
+from flight_delays.sweep import command, space
+found = {}
+for path in Path("conf/model").glob("*.yaml"):
+    order = command.understood([f"model={path.stem}"])
+    found[path.stem] = bool(space.present(order.space, order.params.model))
+print(json.dumps(found))
+"""
 BY_PARENT = """
 SELECT tag.value, count(*) FROM runs run
 JOIN tags tag ON tag.run_uuid = run.run_uuid AND tag.key = 'mlflow.parentRunId'
@@ -184,6 +194,13 @@ def test_a_second_driver_of_the_same_study_says_so(project: Project) -> None:
         said = refusal(project, "python", "-m", f"{PACKAGE}.sweep", *settings)
         assert "ended with 75" in said
         assert "another process holds the lock sweep-random_forest-" in said
+
+
+def test_every_space_of_the_template_holds_the_settings_of_its_model(life: Lived) -> None:
+    life.project.make(".venv/.dev")  # with LightGBM and XGBoost
+    held = ask(life.project, HELD)
+    assert len(held) == 5
+    assert all(held.values()), held
 
 
 @pytest.mark.full

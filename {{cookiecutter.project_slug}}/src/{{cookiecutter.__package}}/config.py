@@ -169,13 +169,15 @@ class Sweep(Group):
     """How `make sweep` looks for better settings of the model; see conf/sweep/.
 
     `n_trials` counts the finished trials of the whole study, `minutes` the time spent on it, also
-    by runs that were interrupted. `sampler` and `pruner` are made as `instantiate` does.
+    by runs that were interrupted. By time a fold weighs `decay` times what the next newer one does.
+    `sampler` and `pruner` are made as `instantiate` does.
     """
 
     metrics: Annotated[list[str], msgspec.Meta(min_length=1)] | None = None
     n_trials: Positive | None = 50
     minutes: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    folds: Annotated[int, msgspec.Meta(ge=2)] = 4
+    folds: Annotated[int, msgspec.Meta(ge=2)] = 3
+    decay: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
     workers: Positive | None = None
     launcher: Literal["local", "ray"] = "local"
     max_failed: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.3

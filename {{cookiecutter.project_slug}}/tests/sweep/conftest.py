@@ -1,3 +1,4 @@
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from .. import project
 
 SPACE: Space = {"model.estimator.x": FloatDistribution(0, 1)}
 SETTINGS = config.Sweep(
-    n_trials=12, folds=3, sampler={"_target_": "optuna.samplers.RandomSampler", "seed": 1}
+    n_trials=12, sampler={"_target_": "optuna.samplers.RandomSampler", "seed": 1}
 )
 
 
@@ -41,8 +42,11 @@ def begun(storage: str, seed: int) -> optuna.Study:
 
 @pytest.fixture
 def conf(empty: Path) -> Path:
-    """The project's own conf/ in a new project, without what sweeps and experiments have left."""
+    """The project's own conf/ in a new project with boosted trees, and nothing left by sweeps."""
     shutil.copytree(project.ROOT / CONF, empty / CONF, dirs_exist_ok=True)
     (empty / CONF / "overrides.yaml").unlink(missing_ok=True)
     shutil.rmtree(empty / CONF / "tuned", ignore_errors=True)
+    config_yaml = empty / CONF / "config.yaml"
+    chosen = re.sub(r"(?m)^( *- model: )\S+", r"\1hist_gradient_boosting", config_yaml.read_text())
+    config_yaml.write_text(chosen)
     return empty / CONF

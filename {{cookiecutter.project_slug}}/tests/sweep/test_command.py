@@ -44,7 +44,10 @@ def test_a_setting_that_is_given_is_fixed_and_not_looked_for(conf: Path) -> None
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
-        ("split.holdout_partitions=2", "sets model and sweep only"),
+        ("split.holdout_partitions=2", "a sweep takes model="),
+        ("~model.estimator.max_iter", "a sweep takes model="),
+        ("model=random_forest,xgboost", "only settings of the model can be looked for"),
+        ("sweep.folds=choice(2,3)", "only settings of the model can be looked for"),
         ("model=", "model"),
         ("model", "not Hydra's grammar"),
         ("model=perceptron", "model/perceptron"),
@@ -52,13 +55,48 @@ def test_a_setting_that_is_given_is_fixed_and_not_looked_for(conf: Path) -> None
         ("sweep.folds=1", "folds"),
         ("sweep.metrics=[applause]", "conf/sweep/: no metric is named applause"),
         ("sweep.n_trials=null", "set n_trials or minutes"),
-        ("model.estimator.learning_rte=interval(0, 1)", "has no setting .*learning_rate"),
+        (
+            "model.estimator.learning_rte=interval(0, 1)",
+            "the command: .*no setting .*learning_rate",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(argument: str, said: str, conf: Path) -> None:
     with pytest.raises(Refusal, match=said) as refused:
         command.understood([argument])
     assert "\n" not in str(refused.value)
+
+
+def test_where_every_setting_is_given_nothing_is_left_to_look_for(conf: Path) -> None:
+    with pytest.raises(Refusal, match=r"nothing is left to look for"):
+        command.understood(["model=logistic_regression", "model.estimator.C=0.5"])
+
+
+def test_what_an_earlier_result_has_set_stays_with_the_next(conf: Path) -> None:
+    tuned = conf / "tuned/hist_gradient_boosting.yaml"
+    tuned.parent.mkdir()
+    tuned.write_text(
+        "# @package model\nencoding: ordinal\nestimator: {max_depth: 4, max_iter: 60}\n"
+    )
+    order = command.understood([])
+    assert order.fixed == {"model.encoding": "ordinal", "model.estimator.max_depth": 4}
+    assert "model.estimator.max_iter" in order.space
+    # The same command as that which has set it is understood again.
+    assert command.understood(["+model.estimator.max_depth=4"]).fixed == order.fixed
+
+
+def test_a_nested_setting_is_given_as_a_whole(conf: Path) -> None:
+    order = command.understood(["+model.estimator.class_weight.1=5"])
+    assert order.fixed == {"model.estimator.class_weight": {"1": 5}} or order.fixed == {
+        "model.estimator.class_weight": {1: 5}
+    }
+
+
+def test_a_model_whose_file_has_another_name_is_refused(conf: Path) -> None:
+    text = (conf / "model/random_forest.yaml").read_text()
+    (conf / "model/deep.yaml").write_text(text.replace("name: random_forest", "name: deeper"))
+    with pytest.raises(Refusal, match=r"no file is called deeper"):
+        command.understood(["model=deep"])
 
 
 def test_a_model_of_ones_own_needs_a_space(conf: Path) -> None:

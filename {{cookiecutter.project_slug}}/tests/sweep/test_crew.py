@@ -31,11 +31,12 @@ class Doing:
 
 
 @pytest.fixture
-def two() -> Iterator[crew.Processes]:
+def two(tmp_path: Path) -> Iterator[crew.Processes]:
     made: Any = Doing()
-    processes = crew.Processes(made, 2)
+    processes = crew.Processes(made, 2, tmp_path / "rows")
     yield processes
     processes.close()
+    assert not list(tmp_path.iterdir())
 
 
 def all_of(processes: crew.Processes, count: int) -> dict[int, Score]:
@@ -97,11 +98,30 @@ def test_an_idle_worker_that_dies_is_replaced_unseen(two: crew.Processes) -> Non
     assert all_of(two, 1)[1].values[0] != before
 
 
+@dataclass
+class Large(Doing):
+    """More than a pipe holds, which dies when it is read."""
+
+    rows: bytes = bytes(10_000_000)
+
+    def __setstate__(self, state: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_while_it_reads_the_rows_keeps_nobody_waiting(tmp_path: Path) -> None:
+    made: Any = Large()
+    processes = crew.Processes(made, 1, tmp_path / "rows")
+    processes.start(Job(3, {}, 0))
+    assert "was killed" in all_of(processes, 1)[3].error
+    processes.close()
+
+
 PARENT = """
 import sys
+from pathlib import Path
 from tests.sweep.test_crew import Doing, Job, crew
 if __name__ == "__main__":
-    made = crew.Processes(Doing(), 2)
+    made = crew.Processes(Doing(), 2, Path(sys.argv[1]))
     for seconds in (2, 60):
         for trial in (1, 2): made.start(Job(trial, dict(sleep=seconds), 0))
         print(*[worker.process.pid for worker in made._workers], flush=True)
@@ -115,7 +135,7 @@ def test_workers_never_hear_ctrl_c_and_end_with_their_driver(tmp_path: Path) -> 
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     with subprocess.Popen(
-        [sys.executable, str(script)],
+        [sys.executable, str(script), str(tmp_path / "rows")],
         cwd=project.ROOT,
         env={**os.environ, "PYTHONPATH": str(project.ROOT)},
         stdout=subprocess.PIPE,

@@ -7,12 +7,14 @@ from typing import Any
 import msgspec
 import optuna
 import pytest
+from optuna.distributions import IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from {{ cookiecutter.__package }} import config
 from {{ cookiecutter.__package }}.cli import Refusal
 from {{ cookiecutter.__package }}.sweep import drive
 from {{ cookiecutter.__package }}.sweep.score import Job
+from {{ cookiecutter.__package }}.sweep.space import Space
 from {{ cookiecutter.__package }}.sweep.stop import Stop
 
 from .conftest import SETTINGS, SPACE, begun
@@ -20,6 +22,7 @@ from .crews import Cut, Made
 
 pytestmark = pytest.mark.filterwarnings("ignore:The reported value is ignored")
 X = "model.estimator.x"
+WEIGHTS = [1.0, 0.5, 0.25]
 
 
 def good(job: Job) -> list[float]:
@@ -33,8 +36,8 @@ def driven(
     """Whether the study came to its end, and which trials ended in what order."""
     told: list[int] = []
     settings: config.Sweep = msgspec.structs.replace(SETTINGS, **changes)
-    ended = drive.Driver(study, SPACE, settings, crew, stop or Stop(), told.append).run()
-    return ended, told
+    driver = drive.Driver(study, SPACE, WEIGHTS, settings, crew, stop or Stop(), told.append)
+    return driver.run(), told
 
 
 def states(study: optuna.Study) -> dict[str, int]:
@@ -48,7 +51,7 @@ def test_it_ends_with_the_total_asked_and_the_mean_of_the_folds(study: optuna.St
     assert states(study) == {"COMPLETE": 12}
     assert sorted(told) == list(range(12))
     for trial in study.trials:
-        mean = (trial.params[X] - 0.5) ** 2 + 1
+        mean = (trial.params[X] - 0.5) ** 2 + (0.5 + 0.25 * 2) / 1.75
         assert trial.value == pytest.approx(mean)
         assert list(trial.intermediate_values) == [0, 1, 2]
     assert Counter((job.trial, job.fold) for job in crew.jobs) == {
@@ -213,3 +216,31 @@ def test_several_metrics_have_a_direction_each_and_no_pruning(storage: str) -> N
     assert driven(study, Made(both))[0]
     assert states(study) == {"COMPLETE": 12}
     assert all(trial.values[1] == pytest.approx(2 * trial.values[0]) for trial in study.trials)
+
+
+def test_what_pruners_see_tells_nothing_of_how_hard_a_fold_is(study: optuna.Study) -> None:
+    hard = [7.0, 3.0, 5.0]
+
+    def uneven(job: Job) -> list[float]:
+        return [job.values[X] + hard[job.fold]]
+
+    assert driven(study, Made(uneven))[0]
+    reference = study.user_attrs["reference"]
+    for trial in study.trials:
+        assert trial.value == pytest.approx(trial.params[X] + (7 + 0.5 * 3 + 0.25 * 5) / 1.75)
+        seen = list(trial.intermediate_values.values())
+        firsts = [
+            trial.params[X] + more - first for more, first in zip(hard, reference, strict=True)
+        ]
+        assert seen[0] == pytest.approx(firsts[0])
+        assert seen[1] == pytest.approx((firsts[0] + 0.5 * firsts[1]) / 1.5)
+        assert max(seen) - min(seen) < 1
+
+
+def test_a_sampler_that_has_tried_all_there_is_ends_the_study(storage: str) -> None:
+    kinds: Space = {X: IntDistribution(1, 3)}
+    sampler = optuna.samplers.GridSampler({X: [1, 2, 3]})
+    study = optuna.create_study(storage=storage, sampler=sampler)
+    crew = Made(lambda job: [float(job.values[X])], workers=1)
+    assert drive.Driver(study, kinds, WEIGHTS, SETTINGS, crew, Stop(), lambda _: None).run()
+    assert states(study) == {"COMPLETE": 3}

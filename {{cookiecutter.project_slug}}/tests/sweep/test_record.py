@@ -7,7 +7,7 @@ from mlflow.entities import Run
 
 from {{ cookiecutter.__package }} import paths
 from {{ cookiecutter.__package }}.registry.store import Store
-from {{ cookiecutter.__package }}.sweep import record
+from {{ cookiecutter.__package }}.sweep import pictures, record
 
 X = "model.estimator.x"
 
@@ -16,6 +16,7 @@ X = "model.estimator.x"
 def studied(evaluated: Path) -> Iterator[optuna.Study]:
     """A study with a trial of each kind, in a project whose MLflow is ready."""
     study = optuna.create_study(storage="sqlite:///trials.db", study_name="made")
+    study.set_user_attr("identity", "a1b2")
     for number, end in enumerate(("COMPLETE", "COMPLETE", "COMPLETE", "PRUNED", "FAIL")):
         trial = study.ask()
         value = trial.suggest_float(X, 0, 1)
@@ -50,7 +51,7 @@ def test_one_run_a_study_and_one_a_trial(studied: optuna.Study) -> None:
     kept.end(finished=True)
     assert kept.trouble == ""
     parent, children = runs()
-    assert parent.data.tags["study"] == "made"
+    assert (parent.data.tags["study"], parent.data.tags["identity"]) == ("made", "a1b2")
     assert parent.info.status == "FINISHED"
     best = studied.best_trial
     assert parent.data.tags["best_trial"] == str(best.number)
@@ -111,6 +112,8 @@ def test_an_mlflow_that_fails_stops_nothing_and_is_caught_up_with(
         kept.follow()
         assert "http://127.0.0.1:9 fails" in kept.trouble
         assert "\n" not in kept.trouble
+    kept.follow()  # who waits for a server that is gone gives out no work
+    assert kept.trouble
     kept.end(finished=True)
     assert kept.trouble == ""
     assert len(runs()[1]) == 5
@@ -123,3 +126,19 @@ def test_another_tracking_server_gets_all_of_the_study(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
     made(studied).end(finished=True)
     assert len(runs()[1]) == 5
+
+
+def test_whatever_mlflow_raises_is_trouble_and_no_more(
+    studied: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise PermissionError("var is not yours")
+
+    monkeypatch.setattr(pictures, "draw", full)
+    kept = made(studied)
+    kept.follow()
+    kept.end(finished=True)
+    assert kept.trouble == "var is not yours"
+    monkeypatch.undo()
+    made(studied).end(finished=True)
+    assert runs()[0].info.status == "FINISHED"

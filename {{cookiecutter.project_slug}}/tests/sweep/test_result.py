@@ -9,26 +9,30 @@ from {{ cookiecutter.__package }}.pipeline import compose
 from {{ cookiecutter.__package }}.sweep import result, space
 
 from .. import project
+from .test_study import SCORER
 
 MODEL = "hist_gradient_boosting"
 RATE = "model.estimator.learning_rate"
 
 
-def tried(*values: dict[str, Any]) -> optuna.Study:
+def tried(*values: dict[str, Any], enqueued: bool = False) -> optuna.Study:
     study = optuna.create_study(study_name=f"{MODEL}-0123abcd")
     for number, params in enumerate(values):
         distributions: space.Space = {
             name: optuna.distributions.CategoricalDistribution([value])
             for name, value in params.items()
         }
-        trial = optuna.trial.create_trial(params=params, distributions=distributions, value=-number)
+        attributes = {"fixed_params": params} if enqueued else {}
+        trial = optuna.trial.create_trial(
+            params=params, distributions=distributions, value=-number, system_attrs=attributes
+        )
         study.add_trial(trial)
     return study
 
 
 def written(study: optuna.Study, **fixed: Any) -> Path:
     named = {f"model.estimator.{name}": value for name, value in fixed.items()}
-    return result.write(MODEL, study, study.best_trial, ["log_loss"], "d41d8cd9", named)
+    return result.write(study, study.best_trial, SCORER, "d41d8cd9", named)
 
 
 @pytest.mark.parametrize("value", [0.0625, 1e-05, 1e20, 0.1 + 0.2])
@@ -83,9 +87,9 @@ def test_only_train_and_what_is_below_it_read_what_a_sweep_changes(conf: Path) -
 
 
 def test_the_summary_has_the_settings_so_far_beside_what_was_found() -> None:
-    study = tried({RATE: 0.25}, {RATE: 0.123456789})
-    said = result.summary(study, study.best_trial, ["log_loss"], first=True)
+    study, drawn = tried({RATE: 0.25}, {RATE: 0.123456789}, enqueued=True), tried({RATE: 0.25})
+    said = result.summary(study, study.best_trial, ["log_loss"])
     assert said.splitlines()[0] == "best: trial 1"
-    assert "-1.00000   0.00000 with the settings so far" in said
+    assert "-1.00000   0.00000 with the settings it began with" in said
     assert "learning_rate      0.12346" in said
-    assert "so far" not in result.summary(study, study.best_trial, ["log_loss"], first=False)
+    assert "began" not in result.summary(drawn, drawn.best_trial, ["log_loss"])

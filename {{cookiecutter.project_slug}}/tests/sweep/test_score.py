@@ -2,9 +2,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from {{ cookiecutter.__package }} import config, paths, table, tasks
 from {{ cookiecutter.__package }}.pipeline import train
@@ -45,13 +48,13 @@ def test_the_holdout_is_never_read(evaluated: Path, scorer: score.Scorer) -> Non
     for path in paths.RAW.glob("*"):
         path.unlink()
     params = config.check(customers.params(), config.Params, "")
-    job = score.Job(0, {}, 3)
+    job = score.Job(0, {}, 2)
     assert scorer_of(params).score(job).values == scorer.score(job).values
 
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [({RATE: -1.0}, "Refusal: hist_gradient_boosting cannot be fitted"), ({RATE: "x"}, "fitted")],
+    [({RATE: -1.0}, "InvalidParameterError: The 'learning_rate'"), ({RATE: "x"}, "'x'")],
 )
 def test_an_estimator_that_fails_is_an_answer_with_its_traceback(
     values: dict[str, object], said: str, scorer: score.Scorer
@@ -59,7 +62,7 @@ def test_an_estimator_that_fails_is_an_answer_with_its_traceback(
     found = scorer.score(score.Job(3, values, 0))
     assert said in found.error
     assert "\n" not in found.error
-    assert "score.py" in found.traceback
+    assert "sklearn" in found.traceback  # where it was raised, not where it was reported
     assert found.values == []
 
 
@@ -67,6 +70,26 @@ def test_a_score_that_is_no_number_is_a_failure(scorer: score.Scorer) -> None:
     own = {"odd": config.Metric(f"{__name__}.odd", True)}
     found = replace(scorer, own_metrics=own, metrics=["log_loss", "odd"]).score(score.Job(0, {}, 0))
     assert found.error == "ValueError: odd is nan"
+
+
+def test_neither_fitting_nor_predicting_takes_more_than_its_threads(
+    scorer: score.Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Predicting:
+        def predict(self, pipeline: object, rows: Any) -> NDArray[Any]:
+            asked.extend(one["num_threads"] for one in threadpool_info())
+            return np.full(len(rows), 0.5)
+
+        def measure(self, metric: str, labels: object, predictions: object) -> float:
+            return 0.0
+
+    with threadpool_limits(2):
+        monkeypatch.setattr(tasks, "Task", lambda *_: Predicting())
+        assert scorer.score(score.Job(0, {}, 0)).values == [0.0]
+    assert asked
+    assert set(asked) == {1}
 
 
 def odd(labels: object, predictions: object) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from {{ cookiecutter.__package }} import config
 from {{ cookiecutter.__package }}.cli import Busy, Refusal
@@ -31,6 +31,7 @@ SCORER = Scorer(
     classes=[0, 1],
     own_metrics={},
     metrics=["log_loss"],
+    weights=[1.0, 0.5],
     model=MODEL,
     threads=1,
 )
@@ -50,6 +51,7 @@ def own(better: bool) -> dict[str, Any]:
         {"metrics": ["log_loss", "roc_auc"]},
         {"model": DEEPER},
         {"classes": [1, 0]},
+        {"weights": [1.0, 1.0]},
         {"kinds": {"age": "categorical"}},
         own(True),
         own(False),
@@ -79,6 +81,20 @@ def test_what_was_found_before_does_not_begin_another_study() -> None:
         MODEL, estimator={**MODEL.estimator, "x": 0.25}, study="a study, trial 3"
     )
     assert study.name(replace(SCORER, model=tuned), SPACE, "a") == study.name(SCORER, SPACE, "a")
+
+
+def test_a_setting_that_is_looked_for_is_no_part_of_the_name_whatever_it_is() -> None:
+    space = SPACE | {"model.encoding": CategoricalDistribution(["ordinal", "one_hot"])}
+    other = msgspec.structs.replace(MODEL, encoding="one_hot")
+    assert study.name(replace(SCORER, model=other), space, "a") == study.name(SCORER, space, "a")
+    assert study.name(replace(SCORER, model=other), SPACE, "a") != study.name(SCORER, SPACE, "a")
+
+
+def test_metrics_that_are_not_used_are_no_part_of_the_name() -> None:
+    unused = {"another": config.Metric("tests.customers.params", True)}
+    assert study.name(replace(SCORER, own_metrics=unused), SPACE, "a") == study.name(
+        SCORER, SPACE, "a"
+    )
 
 
 def test_the_settings_of_today_are_tried_first_and_once(empty: Path) -> None:

@@ -1,10 +1,11 @@
 """One sweep from its arguments to conf/tuned/: what is looked for, on which rows, by whom."""
 
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,13 +22,19 @@ from .record import Record
 from .score import ENCODING, ESTIMATOR, Scorer
 from .stop import Stop
 
+if TYPE_CHECKING:
+    from optuna import Study
+
 STOPPED = 130  # exit code, as a shell has it after Ctrl+C
-SETTABLE = ("model", "sweep")
 
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for: the configuration, where to look, and which settings are given."""
+    """What was asked for: the configuration, where to look, and which settings are given.
+
+    `fixed` are those given with the command, and those of an earlier result that are not looked
+    for: all that the model which is scored has beyond its file in conf/model/.
+    """
 
     params: config.Params
     space: space.Space
@@ -58,6 +65,8 @@ def _sweep(arguments: Sequence[str], stop: Stop) -> int:
     today = space.present(order.space, order.params.model)
     with studies.opened(called, directions, settings, today) as study:
         print(f"study {called}: {_begun(studies.counts(study))}, {_goal(settings)}", flush=True)
+        if not today:
+            print("not tried first: today's settings, of which one is outside of the space")
         progress = Progress(study, settings.n_trials)
         tags = {"model": scorer.model.name, "data.train_md5": data_md5}
         record = Record(study, order.params.name, scorer.metrics, tags)
@@ -66,25 +75,27 @@ def _sweep(arguments: Sequence[str], stop: Stop) -> int:
             progress.told(number)
             record.follow()
 
-        crew = _crew(settings, scorer)
-        finished = False
+        crew = _crew(settings, scorer, called)
         try:
-            finished = Driver(study, order.space, settings, crew, stop, told).run()
+            driver = Driver(study, order.space, scorer.weights, settings, crew, stop, told)
+            finished = driver.run()
+        except BaseException:
+            record.end(finished=False)
+            raise
         finally:
             crew.close()
             progress.close()
-            record.end(finished)
-            if record.trouble:
-                print(f"not all trials are in MLflow, the next sweep logs them: {record.trouble}")
-        if not finished:
-            return _stopped(arguments, f" with {_begun(studies.counts(study))}")
-        found = studies.best(study)
-        if not found:
-            raise Refusal(f"no trial of {called} has a value, so there is nothing to take over")
-        print(result.summary(study, found, scorer.metrics, first=bool(today)))
-        path = result.write(scorer.model.name, study, found, scorer.metrics, data_md5, order.fixed)
-        print(f"written: {path}\nuse it:  {_use(scorer.model.name)}")
-    return 0
+        if finished:
+            found = studies.best(study)
+            if not found:
+                raise Refusal(f"no trial of {called} has a value{_last_failure(study)}")
+            print(result.summary(study, found, scorer.metrics))
+            path = result.write(study, found, scorer, data_md5, order.fixed)
+            print(f"written: {path}\nuse it:  {_use(scorer.model.name)}")
+        record.end(finished)
+        if record.trouble:
+            print(f"not all of it is in MLflow, the next sweep logs it: {record.trouble}")
+        return 0 if finished else _stopped(arguments, f" with {_begun(studies.counts(study))}")
 
 
 def understood(arguments: Sequence[str]) -> Order:
@@ -95,29 +106,44 @@ def understood(arguments: Sequence[str]) -> Order:
     if noted(CONF):
         raise Refusal("conf/overrides.yaml holds an experiment: end it with `make exp`, then sweep")
     plain: list[str] = []
-    swept = {}
-    fixed: list[str] = []
+    swept, given = {}, set()
     for argument in arguments:
         override = space.parsed(argument, "the command")
         key = str(override.key_or_group)
-        if key.partition(".")[0] not in SETTABLE:
-            raise Refusal(f"{argument!r}: a sweep sets model and sweep only; edit conf/ for others")
+        setting = key == ENCODING or key.startswith(ESTIMATOR)
+        if override.is_delete() or not (setting or key == "model" or key.startswith("sweep.")):
+            raise Refusal(
+                f"{argument!r}: a sweep takes model=, model.estimator.*=, model.encoding= and "
+                "sweep.*=; edit conf/ for others"
+            )
         if override.is_sweep_override():
+            if not setting:
+                raise Refusal(f"{argument!r}: only settings of the model can be looked for")
             swept[key] = override
-        else:
-            plain.append(argument)
-            fixed += [key] if key.startswith(ESTIMATOR) or key == ENCODING else []
+            continue
+        # A setting that an earlier result has added is there already, so `+` may not be said.
+        plain.append(f"+{argument}" if re.match(r"\+model\b", argument) else argument)
+        given |= (
+            {ESTIMATOR + key.split(".")[2] if key.startswith(ESTIMATOR) else key}
+            if setting
+            else set()
+        )
     params = config.composed(compose(CONF, plain))
-    path = space.FOLDER / f"{params.model.name}.yaml"
-    searched = {**(space.read(path) if path.exists() or not swept else {}), **swept}
-    for key in fixed:
-        searched.pop(key, None)
-    space.check(searched, params.model, str(path))
-    values = {ESTIMATOR + name: value for name, value in params.model.estimator.items()}
-    values[ENCODING] = params.model.encoding
-    return Order(
-        params, space.distributions(searched, str(path)), {key: values[key] for key in fixed}
-    )
+    name = params.model.name
+    if not (CONF / "model" / f"{name}.yaml").exists():
+        raise Refusal(f"conf/model/: write `name: <the file's name>`; no file is called {name}")
+    path = space.FOLDER / f"{name}.yaml"
+    of_file = space.read(path) if path.exists() or not swept else {}
+    of_file = {key: value for key, value in of_file.items() if key not in {*given, *swept}}
+    space.check(of_file, params.model, str(path))
+    space.check(swept, params.model, "the command")
+    found = space.distributions(of_file, str(path)) | space.distributions(swept, "the command")
+    if not found:
+        raise Refusal(f"nothing is left to look for: every setting in {path} is given")
+    today = {ESTIMATOR + key: value for key, value in params.model.estimator.items()}
+    today[ENCODING] = params.model.encoding
+    kept = [key for key in sorted(given | result.written(name)) if key not in found]
+    return Order(params, found, {key: today[key] for key in kept if key in today})
 
 
 def scorer_of(params: config.Params) -> Scorer:
@@ -140,12 +166,13 @@ def scorer_of(params: config.Params) -> Scorer:
         classes=data.classes,
         own_metrics=params.evaluate.metrics,
         metrics=settings.metrics or [params.gate.metric],
+        weights=[settings.decay**fold if by_time else 1.0 for fold in range(settings.folds)],
         model=params.model,
         threads=params.threads,
     )
 
 
-def _crew(settings: config.Sweep, scorer: Scorer) -> Crew:
+def _crew(settings: config.Sweep, scorer: Scorer, called: str) -> Crew:
     if settings.launcher == "ray":
         from .ray_crew import Cluster
 
@@ -153,12 +180,18 @@ def _crew(settings: config.Sweep, scorer: Scorer) -> Crew:
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    return Processes(scorer, settings.workers or max(1, cores // scorer.threads))
+    workers = settings.workers or max(1, cores // scorer.threads)
+    return Processes(scorer, workers, paths.VAR / f"sweep-{called}.rows")
 
 
 def _begun(counts: Mapping[str, int]) -> str:
     ended = sum(counts.get(state, 0) for state in ("COMPLETE", "PRUNED", "FAIL"))
     return f"{ended} trials finished" if ended != 1 else "1 trial finished"
+
+
+def _last_failure(study: "Study") -> str:
+    failed = [trial.user_attrs.get(studies.ERROR, "") for trial in study.get_trials(deepcopy=False)]
+    return f"; the last one failed by {failed[-1]}" if failed and failed[-1] else ""
 
 
 def _goal(settings: config.Sweep) -> str:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Protocol
 
+from .. import files
 from .score import Job, Score, Scorer
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -48,19 +50,24 @@ class Worker:
 
 
 class Processes:
-    """Up to so many processes, started when there is work; one that dies costs its trial only."""
+    """Up to so many processes, started when there is work; one that dies costs its trial only.
 
-    def __init__(self, scorer: Scorer, workers: int) -> None:
+    The rows are kept at `place` as long as the crew is.
+    """
+
+    def __init__(self, scorer: Scorer, workers: int, place: Path) -> None:
         resource_tracker.ensure_running()  # whose start lets go of the signals that `_deaf` holds
-        # As bytes: a process is started while the one before still imports what they are made of.
-        self._scorer = pickle.dumps(scorer)
+        # Through a file: who hands rows over a pipe waits for ever where the other one dies.
+        self._place = place
+        with files.replacing(place) as aside:
+            aside.write_bytes(pickle.dumps(scorer))
         self._most = workers
         self._workers: list[Worker] = []
 
     def _hired(self) -> Worker:
         ours, theirs = SPAWN.Pipe()
         with _deaf():
-            process = SPAWN.Process(target=work, args=(self._scorer, theirs), daemon=True)
+            process = SPAWN.Process(target=work, args=(str(self._place), theirs), daemon=True)
             process.start()
         theirs.close()
         return Worker(process, ours)
@@ -107,6 +114,7 @@ class Processes:
         for worker in self._workers:
             worker.process.join()
             worker.pipe.close()
+        self._place.unlink(missing_ok=True)
 
 
 def ended(code: int) -> str:
@@ -116,11 +124,11 @@ def ended(code: int) -> str:
     return f"the worker ended with code {code}"
 
 
-def work(pickled: bytes, pipe: Connection) -> None:
+def work(place: str, pipe: Connection) -> None:
     """Score jobs until there are none any more; the process ends with its parent."""
     threading.Thread(target=_end_with_driver, daemon=True).start()
     try:
-        scorer: Scorer = pickle.loads(pickled)  # noqa: S301 - the driver's own
+        scorer: Scorer = pickle.loads(Path(place).read_bytes())  # noqa: S301 - the driver's own
         while True:
             pipe.send(scorer.score(pipe.recv()))
     except (EOFError, BrokenPipeError):

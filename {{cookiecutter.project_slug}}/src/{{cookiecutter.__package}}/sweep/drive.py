@@ -6,7 +6,7 @@ All of the study's state is in its storage: whoever drives next goes on after th
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from .crew import Crew
 from .score import Job, Score
 from .space import Space, suggest
 from .stop import Stop
-from .study import ERROR, SCORES, SECONDS, TRACEBACK
+from .study import ERROR, REFERENCE, SCORES, SECONDS, TRACEBACK
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -45,18 +45,22 @@ class Driver:
         self,
         study: "Study",
         space: Space,
+        weights: list[float],
         settings: config.Sweep,
         crew: Crew,
         stop: Stop,
         told: Callable[[int], None],
     ) -> None:
         self._study, self._space, self._settings = study, space, settings
+        self._weights = weights
         self._crew, self._stop, self._told = crew, stop, told
         self._running: dict[int, Running] = {}
         self._waiting: list[int] = []  # trials whose next fold nobody is at
         self._finished = 0  # of all runs of the study; what follows is of this one
         self._ended = 0
+        self._exhausted = False
         self._causes: Counter[str] = Counter()
+        self._reference: list[float] = list(study.user_attrs.get(REFERENCE, []))
         self._spent = float(study.user_attrs.get(SECONDS, 0.0))
         self._began = time.monotonic()
 
@@ -110,6 +114,8 @@ class Driver:
 
     def _may_begin(self) -> bool:
         total, minutes = self._settings.n_trials, self._settings.minutes
+        if self._exhausted:
+            return False
         if total is not None and self._finished + len(self._running) >= total:
             return False
         return minutes is None or self._seconds() < 60 * minutes
@@ -135,10 +141,10 @@ class Driver:
         """End a trial that has all its folds, or is not worth more; whether it has ended."""
         if not running.scores:
             return False
-        means = [sum(column) / len(column) for column in zip(*running.scores, strict=True)]
+        means = [self._mean(column) for column in zip(*running.scores, strict=True)]
         if len(means) == 1:
-            running.trial.report(means[0], step=len(running.scores) - 1)
-        if len(running.scores) == self._settings.folds:
+            running.trial.report(self._beside_others(running), step=len(running.scores) - 1)
+        if len(running.scores) == len(self._weights):
             self._tell(running, values=means)
         elif len(means) == 1 and running.trial.should_prune():
             self._tell(running, state="PRUNED")
@@ -146,13 +152,35 @@ class Driver:
             return False
         return True
 
+    def _beside_others(self, running: Running) -> float:
+        """The mean difference to whoever was scored on a fold first, over the folds so far.
+
+        Folds are not equally hard, and a pruner also holds a trial's best fold to the others'.
+        """
+        scores = [fold[0] for fold in running.scores]
+        if new := scores[len(self._reference) :]:
+            self._reference += new
+            self._study.set_user_attr(REFERENCE, self._reference)
+        gaps = [score - other for score, other in zip(scores, self._reference, strict=False)]
+        return self._mean(gaps)
+
+    def _mean(self, scores: Sequence[float]) -> float:
+        """The mean over the folds so far, each with its weight."""
+        weights = self._weights[: len(scores)]
+        return sum(w * x for w, x in zip(weights, scores, strict=True)) / sum(weights)
+
     def _tell(
         self, running: Running, values: list[float] | None = None, state: str = "", error: str = ""
     ) -> None:
         from optuna.trial import TrialState
 
         number = running.trial.number
-        self._study.tell(number, values, TrialState[state] if state else None)
+        try:
+            self._study.tell(number, values, TrialState[state] if state else None)
+        except RuntimeError as raised:  # by a sampler that has tried all there is
+            if "Study.stop" not in str(raised):
+                raise
+            self._exhausted = True
         self._study.set_user_attr(SECONDS, self._seconds())
         del self._running[number]
         self._finished += 1

@@ -7,56 +7,63 @@ from .. import config, paths, table
 from ..cli import Refusal
 
 Blocks = NDArray[np.int64]
+Rows = NDArray[np.bool_]
 
 
 def blocks(roles: config.Roles, split: config.Split, classes: bool, folds: int) -> Blocks:
     """The block of each row of the training file, shape (rows,), counted from 0.
 
-    By time there are `folds` + 1 of as many rows each; rows of one moment share theirs. By hash
-    there are `folds`, each with its share of every class, or of the groups.
+    By time there are twice as many as `folds`, of as many rows each; rows of one moment share
+    theirs. By hash there are `folds`, each with its share of every class; rows of one group, or of
+    one key where keys come again, share theirs.
     """
-    if split.holdout_share is None:
-        count = folds + 1
+    by_time = split.holdout_share is None
+    count = 2 * folds if by_time else folds
+    source, file = "read_parquet(?, file_row_number = true)", paths.TRAIN.as_posix()
+    key = f"{table.quoted(roles.key)}::VARCHAR"
+    if by_time:
         order = table.quoted(roles.time) if roles.time else "file_row_number"
-        ranked = f"rank() OVER (ORDER BY {order} NULLS FIRST) - 1"
-        block = f"({ranked}) * {count} // count(*) OVER ()"
+        block = f"(rank() OVER (ORDER BY {order} NULLS FIRST) - 1) * {count} // count(*) OVER ()"
     elif roles.group:
-        count = folds
-        block = f"(md5_number_lower({table.quoted(roles.group)}::VARCHAR) % {folds})"
+        together = f"coalesce({table.quoted(roles.group)}::VARCHAR, {key})"
+        block = f"md5_number_lower({together}) % {count}"
+    elif table.rows(f"SELECT count(*) > count(DISTINCT {key}) FROM {source}", file) == [(True,)]:
+        block = f"md5_number_lower({key}) % {count}"
     else:
-        count = folds
         alike = f"PARTITION BY {table.quoted(roles.target)}" if classes else ""
-        order = f"md5({table.quoted(roles.key)}::VARCHAR)"
-        block = f"(row_number() OVER ({alike} ORDER BY {order}) - 1) % {folds}"
-    query = f"SELECT ({block})::BIGINT FROM read_parquet(?, file_row_number = true)"
-    found = table.rows(f"{query} ORDER BY file_row_number", paths.TRAIN.as_posix())
-    numbers = np.array(found, dtype=np.int64).reshape(-1)
-    empty = set(range(count)) - set(np.unique(numbers).tolist())
-    if empty:
+        block = f"(row_number() OVER ({alike} ORDER BY md5({key})) - 1) % {count}"
+    query = f"SELECT ({block})::BIGINT FROM {source} ORDER BY file_row_number"
+    numbers = np.array(table.rows(query, file), dtype=np.int64).reshape(-1)
+    if empty := count - len(np.unique(numbers)):
         raise Refusal(
             f"conf/sweep/: {len(numbers)} training rows do not make {folds} folds: "
-            f"{len(empty)} of {count} parts have no row; set fewer folds"
+            f"{empty} of {count} parts have no row; set fewer folds"
         )
     return numbers
 
 
-def masks(numbers: Blocks, by_time: bool, fold: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The rows that train and the rows that judge in a fold, both of shape (rows,)."""
-    if by_time:
-        return numbers <= fold, numbers == fold + 1
-    return numbers != fold, numbers == fold
+def masks(numbers: Blocks, by_time: bool, fold: int) -> tuple[Rows, Rows]:
+    """The rows that train and the rows that judge in a fold, both of shape (rows,).
+
+    By time the newest part judges first, and what is older than a part trains: half of the rows at
+    least. So each fold is near to what the train stage does, the first one most.
+    """
+    judge = numbers.max() - fold if by_time else fold
+    return numbers < judge if by_time else numbers != judge, numbers == judge
 
 
 def check(
     numbers: Blocks, by_time: bool, folds: int, labels: NDArray[np.int64], names: list[str]
 ) -> None:
-    """Refuse folds in which a class is not there to be learnt."""
+    """Refuse folds in which a class cannot be learnt, or all that judge is of one."""
     for fold in range(folds):
-        train, _ = masks(numbers, by_time, fold)
-        missing = set(range(len(names))) - set(np.unique(labels[train]).tolist())
-        if missing:
-            said = ", ".join(names[code] for code in sorted(missing))
-            raise Refusal(
-                f"conf/sweep/: in fold {fold + 1} no row that trains has the label {said}; "
-                "set fewer folds, or take more partitions in"
-            )
+        trains, judges = masks(numbers, by_time, fold)
+        absent = set(range(len(names))) - set(np.unique(labels[trains]).tolist())
+        said = f"no row that trains has the label {', '.join(names[code] for code in absent)}"
+        if not absent:
+            if len(set(labels[judges].tolist())) > 1:
+                continue
+            said = "all rows that judge have the same label"
+        raise Refusal(
+            f"conf/sweep/: in fold {fold + 1} {said}; set fewer folds, or take more partitions in"
+        )

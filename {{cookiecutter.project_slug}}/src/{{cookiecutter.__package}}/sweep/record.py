@@ -1,21 +1,20 @@
 """The study in MLflow: one run a study, below it one a trial; values, metrics, no model files.
 
-The study knows its run, so that a resumed one goes on with it. What could not be logged, because
-nobody answered or the driver was killed, is logged the next time.
+The run carries the study's identity, so that a resumed one goes on with it. What could not be
+logged, because nobody answered or the driver was killed, is logged the next time.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..cli import Refusal
 from ..registry.store import Store, answering
 from . import pictures
-from .study import ERROR, SCORES, TRACEBACK, best
+from .study import ERROR, IDENTITY, SCORES, TRACEBACK, best
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-RUN = "mlflow_run"  # attribute of a study
 PARENT = "mlflow.parentRunId"  # tags of a run
 NUMBER = "trial"
 STATES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
@@ -36,34 +35,41 @@ class Record:
         self.trouble = ""
 
     def follow(self) -> None:
-        """Log the trials that have ended and are not logged; trouble is kept in `trouble`."""
-        try:
-            with answering():
-                store = self._connected()
-                for trial in self._study.get_trials(deepcopy=False):
-                    if trial.state.is_finished() and trial.number not in self._logged:
-                        self._log(store, trial)
-                        self._logged.add(trial.number)
-            self.trouble = ""
-        except Refusal as refusal:
-            self.trouble = str(refusal)
+        """Log the trials that have ended and are not logged.
+
+        After a failure, which `trouble` keeps, only `end` tries again: a server that is gone is
+        waited for, and the workers with it.
+        """
+        if not self.trouble:
+            self._attempt(self._catch_up)
 
     def end(self, finished: bool) -> None:
         """Give the study's run the best trial and the pictures, if it is at its end."""
-        if not finished and self._store is None:
-            return  # nothing is in MLflow yet, and connecting takes seconds
-        self.follow()
-        if self.trouble:
-            return
+        if finished or self._store or self.trouble:  # else there is nothing to end
+            self._attempt(lambda: self._end(finished))
+
+    def _attempt(self, what: Callable[[], None]) -> None:
+        """Keep what goes wrong in `trouble`, whatever it is: the study goes on without MLflow."""
         try:
             with answering():
-                store = self._connected()
-                if finished and (trial := best(self._study)):
-                    self._close(store, trial)
-                status = "FINISHED" if finished else "KILLED"
-                store.client.set_terminated(self._run, status)
-        except Refusal as refusal:
-            self.trouble = str(refusal)
+                what()
+            self.trouble = ""
+        except Exception as error:
+            self.trouble = " ".join(str(error).split()) or type(error).__name__
+
+    def _catch_up(self) -> None:
+        store = self._connected()
+        for trial in self._study.get_trials(deepcopy=False):
+            if trial.state.is_finished() and trial.number not in self._logged:
+                self._log(store, trial)
+                self._logged.add(trial.number)
+
+    def _end(self, finished: bool) -> None:
+        self._catch_up()
+        store = self._connected()
+        if finished and (trial := best(self._study)):
+            self._close(store, trial)
+        store.client.set_terminated(self._run, "FINISHED" if finished else "KILLED")
 
     def _connected(self) -> Store:
         if self._store is None:
@@ -74,13 +80,11 @@ class Record:
 
     def _found(self, store: Store) -> str:
         """The run that the study has in this MLflow, and in `_logged` the trials below it."""
-        run = str(self._study.user_attrs.get(RUN, ""))
-        wanted = f"tags.study = '{self._study.study_name}'"
-        known = [
-            found.info.run_id for found in store.client.search_runs([store.experiment], wanted)
-        ]
-        if run not in known:
+        wanted = f"tags.{IDENTITY} = '{self._study.user_attrs[IDENTITY]}'"
+        known = store.client.search_runs([store.experiment], wanted)
+        if not known:
             return ""
+        run = str(known[0].info.run_id)
         store.client.update_run(run, status="RUNNING")
         token = None
         while True:
@@ -98,9 +102,8 @@ class Record:
 
     def _begun(self, store: Store) -> str:
         name = self._study.study_name
-        tags = {"study": name, **self._tags}
+        tags = {"study": name, IDENTITY: self._study.user_attrs[IDENTITY], **self._tags}
         run = store.client.create_run(store.experiment, tags=tags, run_name=name)
-        self._study.set_user_attr(RUN, run.info.run_id)
         return str(run.info.run_id)
 
     def _log(self, store: Store, trial: "FrozenTrial") -> None:

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import OmegaConf
+
 from .. import files
-from .score import ENCODING, ESTIMATOR
+from .score import ENCODING, ESTIMATOR, Scorer
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -16,18 +18,27 @@ if TYPE_CHECKING:
 FOLDER = Path("conf/tuned")
 
 
+def written(model: str) -> set[str]:
+    """The settings that an earlier result has set, named as in conf/space/."""
+    path = FOLDER / f"{model}.yaml"
+    if not path.exists():
+        return set()
+    found: Any = OmegaConf.to_container(OmegaConf.load(path))
+    settings = {ESTIMATOR + str(name) for name in found.get("estimator", ())}
+    return settings | ({ENCODING} if "encoding" in found else set())
+
+
 def write(
-    model: str,
     study: "Study",
     best: "FrozenTrial",
-    metrics: list[str],
+    scorer: Scorer,
     data_md5: str,
     fixed: Mapping[str, Any],
 ) -> Path:
-    """Write the best trial's values, and those fixed on the command line, beside the model."""
+    """Write the best trial's values, and the `fixed` ones, beside the model."""
     values = {**fixed, **best.params}
     scored = ", ".join(
-        f"{name} {value:.6g}" for name, value in zip(metrics, best.values, strict=True)
+        f"{name} {value:.6g}" for name, value in zip(scorer.metrics, best.values, strict=True)
     )
     lines = [
         "# @package model",
@@ -44,19 +55,18 @@ def write(
         for name, value in sorted(values.items())
         if name.startswith(ESTIMATOR)
     ]
-    path = FOLDER / f"{model}.yaml"
+    path = FOLDER / f"{scorer.model.name}.yaml"
     files.write_text(path, "\n".join(lines) + "\n")
     return path
 
 
-def summary(study: "Study", best: "FrozenTrial", metrics: list[str], first: bool) -> str:
-    """The best values in words; `first` says that trial 0 was the settings of today."""
+def summary(study: "Study", best: "FrozenTrial", metrics: list[str]) -> str:
+    """The best values in words, beside those of the settings that a study has begun with."""
     lines = [f"best: trial {best.number}"]
+    first = study.get_trials(deepcopy=False)[0]
+    known = "fixed_params" in first.system_attrs and first.state.name == "COMPLETE"
     for place, metric in enumerate(metrics):
-        beside = ""
-        zero = study.get_trials(deepcopy=False)[0]
-        if first and zero.values and len(zero.values) > place and zero.state.name == "COMPLETE":
-            beside = f"   {zero.values[place]:.5f} with the settings so far"
+        beside = f"   {first.values[place]:.5f} with the settings it began with" if known else ""
         lines.append(f"  {metric:<18} {best.values[place]:.5f}{beside}")
     lines += [
         f"  {name.rpartition('.')[2]:<18} {value:.5g}"

@@ -1,14 +1,15 @@
 """What a worker does: fit the model as the train stage does, and score it on one fold."""
 
 import math
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import config, tasks
+from ..cli import Refusal
 from ..pipeline import train
 from . import folds
 
@@ -41,7 +42,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Scorer:
-    """All that scoring takes besides the values; sent to each worker once."""
+    """All that scoring takes besides the values, and what each fold weighs; one for all workers."""
 
     rows: "pd.DataFrame"
     blocks: folds.Blocks
@@ -52,16 +53,22 @@ class Scorer:
     classes: list[config.Class] | None
     own_metrics: dict[str, config.Metric]
     metrics: list[str]
+    weights: list[float]
     model: config.Model
     threads: int
 
     def score(self, job: Job) -> Score:
         """The metrics of a job; an exception, the estimator's own too, is part of the answer."""
+        from threadpoolctl import threadpool_limits
+
         try:
-            return Score(job.trial, job.fold, self._score(job))
+            with threadpool_limits(self.threads):  # predicting takes all cores else
+                return Score(job.trial, job.fold, self._score(job))
         except Exception as error:
-            said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            return Score(job.trial, job.fold, [], said, traceback.format_exc())
+            # A refusal stands for what the estimator has raised.
+            cause = (isinstance(error, Refusal) and error.__context__) or error
+            said = f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+            return Score(job.trial, job.fold, [], said, "".join(format_exception(cause)))
 
     def _score(self, job: Job) -> list[float]:
         trains, judges = folds.masks(self.blocks, self.by_time, job.fold)

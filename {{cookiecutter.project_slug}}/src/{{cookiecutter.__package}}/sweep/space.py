@@ -74,6 +74,8 @@ def _distribution(override: Override) -> "BaseDistribution":
     )
 
     sweep = override.value()
+    if unknown := set(getattr(sweep, "tags", ())) - {"log"}:
+        raise ValueError(f"there is no tag {', '.join(unknown)}, only log")
     if isinstance(sweep, ChoiceSweep):
         return CategoricalDistribution([_plain(value) for value in sweep.list])
     if isinstance(sweep, IntervalSweep):
@@ -81,6 +83,8 @@ def _distribution(override: Override) -> "BaseDistribution":
         if isinstance(sweep.start, int) and isinstance(sweep.end, int):
             return IntDistribution(sweep.start, sweep.end, log=log)
         return FloatDistribution(float(sweep.start or 0), float(sweep.end or 0), log=log)
+    if isinstance(sweep, RangeSweep) and sweep.tags:
+        raise ValueError("a range has no tag; write int(tag(log, interval(...)))")
     if isinstance(sweep, RangeSweep):
         values = list(sweep.range())  # its stop is not one of them
         if not values:

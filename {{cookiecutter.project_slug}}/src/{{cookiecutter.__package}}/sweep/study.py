@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import environ
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
-from .. import config, locks, paths
+from .. import config, features, locks, paths
 from ..cli import Busy, Refusal
 from ..instantiate import instantiate
-from .score import Scorer
+from .score import ENCODING, ESTIMATOR, Scorer
 from .space import Space
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 Direction = Literal["minimize", "maximize"]
 PATIENCE = 60  # seconds to wait for a storage that somebody else has locked
 SECONDS = "seconds"  # attribute of a study: the time spent on it
+REFERENCE = "reference"  # attribute of a study: the first score there was of each fold
+IDENTITY = "identity"  # attribute of a study: tells it from another one of its name
 SCORES = "scores"  # attribute of a trial: the metrics of each fold so far
 ERROR, TRACEBACK = "error", "traceback"  # attributes of one that failed
 
@@ -37,15 +40,19 @@ def name(scorer: Scorer, space: Space, data_md5: str) -> str:
     from optuna.distributions import distribution_to_json
 
     searched = {key: distribution_to_json(kind) for key, kind in sorted(space.items())}
-    fixed = {
-        key: value
-        for key, value in scorer.model.estimator.items()
-        if f"model.estimator.{key}" not in space
+    fixed: dict[str, Any] = {
+        key: value for key, value in scorer.model.estimator.items() if ESTIMATOR + key not in space
     }
     folds = hashlib.sha256(scorer.blocks.tobytes()).hexdigest()
-    own = {key: metric.function for key, metric in scorer.own_metrics.items()}
-    made_of: list[Any] = [searched, fixed, scorer.model.encoding, data_md5, folds, scorer.kinds]
-    made_of += [scorer.target, scorer.classes, scorer.metrics, directions(scorer), own]
+    own = {
+        key: metric.function for key, metric in scorer.own_metrics.items() if key in scorer.metrics
+    }
+    if ENCODING not in space:
+        fixed[ENCODING] = scorer.model.encoding
+    used = [str(scorer.model.estimator.get("_target_")), *own.values()]
+    code = [features.code(path, "conf/") for path in used]
+    made_of: list[Any] = [searched, fixed, data_md5, folds, scorer.kinds, scorer.target]
+    made_of += [scorer.classes, scorer.metrics, scorer.weights, directions(scorer), own, code]
     text = json.dumps(made_of, sort_keys=True)
     return f"{scorer.model.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -85,6 +92,8 @@ def opened(
             )
             begun = len(study.get_trials(deepcopy=False))
             study.sampler = _made(_reseeded(settings.sampler, begun))
+            if IDENTITY not in study.user_attrs:
+                study.set_user_attr(IDENTITY, uuid4().hex)
             if present and not begun:
                 study.enqueue_trial(dict(present))
             yield study
@@ -99,7 +108,12 @@ def _reseeded(sampler: Mapping[str, Any], begun: int) -> dict[str, Any]:
 
 
 def _made(settings: Mapping[str, Any]) -> Any:
-    return instantiate(settings, "conf/sweep/")
+    """What `_target_` names, and what its arguments name in turn."""
+    made = {
+        name: _made(value) if isinstance(value, dict) and "_target_" in value else value
+        for name, value in settings.items()
+    }
+    return instantiate(made, "conf/sweep/")
 
 
 def _storage() -> "RDBStorage":
@@ -145,6 +159,8 @@ def failing() -> Iterator[None]:
 
     try:
         yield
+    except ModuleNotFoundError as error:
+        raise Refusal(f"conf/sweep/: {error.name} is needed, and not installed") from None
     except (StorageInternalError, SQLAlchemyError) as error:
         cause: BaseException = error
         while cause.__cause__:
