@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import random
 import re
 import shutil
@@ -15,7 +14,7 @@ import pytest
 from demo.project import Project, bake
 
 from .conftest import Lived, git
-from .inside import ask, borrowed, copy, edit, ran, refusal
+from .inside import ask, borrowed, copy, edit, ran, ready, refusal
 
 BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MONTHS = [f"2024-{month:02d}" for month in range(1, 13)]
@@ -130,8 +129,7 @@ def adopted(template: Path, life: Lived, tmp_path_factory: pytest.TempPathFactor
     project = borrowed(folder)
     project.environment |= {"DATA": str(table), "TARGET": "churned"}
     project.run("python", "-m", "customer_care.adopt")
-    for path in (folder / "pyproject.toml", *(folder / "locks").iterdir()):
-        os.utime(path, (0, 0))  # so that make does not renew the borrowed environment
+    ready(folder)
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "Our customers")
     return project

@@ -1,7 +1,6 @@
 """Places and circumstances a project must work in: within a repository, without git, offline."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from demo.project import Project, bake
 from demo.steps import Life
 
 from .conftest import Lived, git
-from .inside import REGISTRY, ask, borrowed, ran
+from .inside import REGISTRY, ask, borrowed, ran, ready
 from .test_bake_from_git import AWKWARD
 
 # Runs a command where there is no network but the machine's own loopback, which it starts.
@@ -64,8 +63,7 @@ def can_be_alone() -> bool:
 def lent(folder: Path, life: Lived) -> Project:
     """A baked project with the environment of another, which make finds ready."""
     (folder / ".venv").symlink_to(life.project.folder / ".venv")
-    for path in (folder / "pyproject.toml", *(folder / "locks").iterdir()):
-        os.utime(path, (0, 0))  # older than the environment
+    ready(folder)
     return borrowed(folder)
 
 

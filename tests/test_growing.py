@@ -180,7 +180,7 @@ def project(template: Path, environment: Path, tmp_path_factory: pytest.TempPath
     made.make("env")
     page, first = Page(made.folder / "docs/growing.md"), "LOCKS := locks/pipeline.txt\n"
     edit(made, "Makefile", first, f"{first}{page.line('LOCKS +=')}\n")
-    made.run("sh", "-c", page.line("touch "))
+    made.make("env")
     made.run("git", "commit", "--quiet", "--all", "--message", "Packages of a cluster")
     del made.environment["PYTHONPATH"]  # which was in place of `make env`
     made.run("dvc", "push")

@@ -17,7 +17,7 @@ from demo.project import Project
 
 from .chaos import asked, gone, small
 from .conftest import Lived, git
-from .inside import ask, ran, refusal
+from .inside import ask, ran, ready, refusal
 
 PACKAGE = "customer_care"
 MODEL = "hist_gradient_boosting"
@@ -64,6 +64,7 @@ def project(template: Path, life: Lived, tmp_path_factory: pytest.TempPathFactor
     made = small(template, tmp_path_factory.mktemp("swept"), life.project.folder / ".venv")
     path = made.folder / "conf/config.yaml"
     path.write_text(path.read_text().replace("model: logistic_regression", f"model: {MODEL}"))
+    ready(made.folder)
     made.run("dvc", "repro")
     made.run("git", "commit", "--quiet", "--all", "--message", "Another model")
     return made

@@ -1,13 +1,13 @@
 """One sweep from its arguments to conf/tuned/: what is looked for, on which rows, by whom."""
 
 import os
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from hydra.core.override_parser.types import Override
 
 from .. import config, files, locks, paths, table
 from ..cli import Refusal
@@ -64,7 +64,9 @@ def _sweep(arguments: Sequence[str], stop: Stop) -> int:
     directions = studies.directions(scorer)
     today = space.present(order.space, order.params.model)
     with studies.opened(called, directions, settings, today) as study:
-        print(f"study {called}: {_begun(studies.counts(study))}, {_goal(settings)}", flush=True)
+        print(
+            f"study {called}: {_begun(studies.counts(study))}, {_goal(settings, study)}", flush=True
+        )
         if not today:
             print("not tried first: today's settings, of which one is outside of the space")
         progress = Progress(study, settings.n_trials)
@@ -106,11 +108,12 @@ def understood(arguments: Sequence[str]) -> Order:
     if noted(CONF):
         raise Refusal("conf/overrides.yaml holds an experiment: end it with `make exp`, then sweep")
     plain: list[str] = []
-    swept, given = {}, set()
+    swept: dict[str, Override] = {}
+    given: set[str] = set()
     for argument in arguments:
         override = space.parsed(argument, "the command")
         key = str(override.key_or_group)
-        setting = key == ENCODING or key.startswith(ESTIMATOR)
+        setting = _setting(key)
         if override.is_delete() or not (setting or key == "model" or key.startswith("sweep.")):
             raise Refusal(
                 f"{argument!r}: a sweep takes model=, model.estimator.*=, model.encoding= and "
@@ -122,12 +125,9 @@ def understood(arguments: Sequence[str]) -> Order:
             swept[key] = override
             continue
         # A setting that an earlier result has added is there already, so `+` may not be said.
-        plain.append(f"+{argument}" if re.match(r"\+model\b", argument) else argument)
-        given |= (
-            {ESTIMATOR + key.split(".")[2] if key.startswith(ESTIMATOR) else key}
-            if setting
-            else set()
-        )
+        plain.append(f"+{argument}" if argument.startswith("+model.") else argument)
+        if setting:
+            given.add(setting)
     params = config.composed(compose(CONF, plain))
     name = params.model.name
     if not (CONF / "model" / f"{name}.yaml").exists():
@@ -144,6 +144,13 @@ def understood(arguments: Sequence[str]) -> Order:
     today[ENCODING] = params.model.encoding
     kept = [key for key in sorted(given | result.written(name)) if key not in found]
     return Order(params, found, {key: today[key] for key in kept if key in today})
+
+
+def _setting(key: str) -> str:
+    """The setting of the model that a key is, or lies in; empty for any other key."""
+    if key.startswith(ESTIMATOR):
+        return ESTIMATOR + key.removeprefix(ESTIMATOR).partition(".")[0]
+    return key if key == ENCODING else ""
 
 
 def scorer_of(params: config.Params) -> Scorer:
@@ -194,9 +201,12 @@ def _last_failure(study: "Study") -> str:
     return f"; the last one failed by {failed[-1]}" if failed and failed[-1] else ""
 
 
-def _goal(settings: config.Sweep) -> str:
+def _goal(settings: config.Sweep, study: "Study") -> str:
     trials = f"{settings.n_trials} asked" if settings.n_trials else "as many as there is time for"
-    return trials + (f", {settings.minutes:g} minutes" if settings.minutes else "")
+    if not settings.minutes:
+        return trials
+    spent = study.user_attrs.get(studies.SECONDS, 0) / 60
+    return f"{trials}, {settings.minutes:g} minutes, {spent:.1f} of them spent"
 
 
 def _stopped(arguments: Sequence[str], when: str = "") -> int:
