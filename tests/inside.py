@@ -14,7 +14,10 @@ from demo.project import CommandFailed, Project
 from .conftest import git
 
 # Of the project's own tests those that work in a small world of their own, and take most time.
-SLOW = [f"tests/{name}" for name in ("monitoring", "pipeline", "registry", "serving", "sources")]
+SLOW = [
+    f"tests/{name}"
+    for name in ("monitoring", "pipeline", "registry", "serving", "sources", "sweep")
+]
 SLOW += ["tests/test_interrupted.py", "tests/test_replay.py", "tests/test_retrain.py"]
 
 SCORES = """

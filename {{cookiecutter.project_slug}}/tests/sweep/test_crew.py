@@ -137,7 +137,7 @@ def test_workers_never_hear_ctrl_c_and_end_with_their_driver(tmp_path: Path) -> 
     with subprocess.Popen(
         [sys.executable, str(script), str(tmp_path / "rows")],
         cwd=project.ROOT,
-        env={**os.environ, "PYTHONPATH": str(project.ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{project.ROOT}{os.pathsep}{project.ROOT / 'src'}"},
         stdout=subprocess.PIPE,
         text=True,
     ) as parent:
