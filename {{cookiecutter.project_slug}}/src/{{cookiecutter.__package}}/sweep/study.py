@@ -124,7 +124,8 @@ def _storage() -> "RDBStorage":
         paths.VAR.mkdir(parents=True, exist_ok=True)
         return RDBStorage(url, engine_kwargs={"connect_args": {"timeout": PATIENCE}})
     try:
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        # Never connected anew: with the connection the lock of `_alone` is lost as well.
+        return RDBStorage(url)
     except ImportError:
         kind = url.partition("://")[0]
         raise Refusal(
