@@ -25,6 +25,7 @@ from .stop import Stop
 if TYPE_CHECKING:
     from optuna import Study
 
+PATIENCE = 120  # seconds to wait for other sweeps that begin, or for a retraining
 STOPPED = 130  # exit code, as a shell has it after Ctrl+C
 
 
@@ -56,7 +57,7 @@ def sweep(arguments: Sequence[str], stop: Stop) -> int:
 def _sweep(arguments: Sequence[str], stop: Stop) -> int:
     order = understood(arguments)
     settings = order.params.sweep
-    with locks.exclusive("retrain"):  # which makes the training rows anew
+    with locks.exclusive("retrain", wait=PATIENCE):  # which makes the training rows anew
         dvc("repro", "--quiet", "split")
         scorer = scorer_of(order.params)
         data_md5 = files.digest(paths.TRAIN, "md5")
