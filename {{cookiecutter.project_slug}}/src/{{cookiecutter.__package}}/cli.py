@@ -20,6 +20,18 @@ class Busy(Refusal):
     code = 75
 
 
+def one_line(error: BaseException) -> str:
+    """What an exception says, on one line."""
+    return " ".join(str(error).split())
+
+
+def behind(error: BaseException, longest: int = 300) -> str:
+    """What the exception says that a chain of them began with, on one line of so many letters."""
+    while error.__cause__:
+        error = error.__cause__
+    return one_line(error)[:longest]
+
+
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Run a command and exit with its code.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .. import locks, paths
-from ..cli import Refusal
+from ..cli import Refusal, behind
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,7 +30,6 @@ BUNDLE = "bundle"  # folder among the artifacts of a run
 
 PATIENCE = 30.0  # seconds to wait for a registry that somebody else has locked
 LIBRARIES = ("mlflow", "sqlalchemy", "sqlite3", "requests", "urllib3")
-SHOWN = 300  # characters of what MLflow says
 
 
 @contextmanager
@@ -41,11 +40,7 @@ def answering() -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in LIBRARIES:
             raise
-        cause: BaseException = error
-        while cause.__cause__:
-            cause = cause.__cause__
-        said = " ".join(str(cause).split())[:SHOWN]
-        raise Refusal(f"the registry at {paths.tracking_uri()} fails: {said}") from None
+        raise Refusal(f"the registry at {paths.tracking_uri()} fails: {behind(error)}") from None
 
 
 class Version(msgspec.Struct, frozen=True):

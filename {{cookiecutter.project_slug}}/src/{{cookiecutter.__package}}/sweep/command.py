@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,9 +65,7 @@ def _sweep(arguments: Sequence[str], stop: Stop) -> int:
     directions = studies.directions(scorer)
     today = space.present(order.space, order.params.model)
     with studies.opened(called, directions, settings, today) as study:
-        print(
-            f"study {called}: {_begun(studies.counts(study))}, {_goal(settings, study)}", flush=True
-        )
+        print(f"study {called}: {_begun(study)}, {_goal(settings, study)}", flush=True)
         if not today:
             print("not tried first: today's settings, of which one is outside of the space")
         progress = Progress(study, settings.n_trials)
@@ -98,7 +96,7 @@ def _sweep(arguments: Sequence[str], stop: Stop) -> int:
         record.end(finished)
         if record.trouble:
             print(f"not all of it is in MLflow, the next sweep logs it: {record.trouble}")
-        return 0 if finished else _stopped(arguments, f" with {_begun(studies.counts(study))}")
+        return 0 if finished else _stopped(arguments, f" with {_begun(study)}")
 
 
 def understood(arguments: Sequence[str]) -> Order:
@@ -192,8 +190,8 @@ def _crew(settings: config.Sweep, scorer: Scorer, called: str) -> Crew:
     return Processes(scorer, workers, paths.VAR / f"sweep-{called}.rows")
 
 
-def _begun(counts: Mapping[str, int]) -> str:
-    ended = sum(counts.get(state, 0) for state in ("COMPLETE", "PRUNED", "FAIL"))
+def _begun(study: "Study") -> str:
+    ended = studies.ended(study)
     return f"{ended} trials finished" if ended != 1 else "1 trial finished"
 
 

@@ -23,10 +23,10 @@ def importances(study: "Study") -> dict[str, float]:
     return {name: float(share) for name, share in found.items()}
 
 
-def draw(study: "Study", metrics: list[str]) -> dict[str, "Figure"]:
-    """The pictures by file name."""
+def draw(study: "Study", metrics: list[str], shares: dict[str, float]) -> dict[str, "Figure"]:
+    """The pictures by file name; `shares` are the `importances`."""
     found = {"history.png": _history(study, metrics[0])}
-    if shares := importances(study):
+    if shares:
         found["importance.png"] = _importance(shares, metrics[0])
     return found
 

@@ -19,7 +19,9 @@ class Progress:
             from tqdm import tqdm
 
             # Without a total of trials tqdm shows their rate in place of the time that is left.
-            self._bar = tqdm(total=total, initial=self._ended(), unit="trial", dynamic_ncols=True)
+            self._bar = tqdm(
+                total=total, initial=studies.ended(study), unit="trial", dynamic_ncols=True
+            )
             self._bar.set_postfix_str(self._said())
 
     def told(self, number: int) -> None:
@@ -35,16 +37,12 @@ class Progress:
             "FAIL": f"failed: {trial.user_attrs.get(studies.ERROR, '')[:100]}",
         }[trial.state.name]
         of = f" of {self._total}" if self._total else ""
-        print(f"{self._ended()}{of}: trial {number} {how}; {self._said()}", flush=True)
+        print(f"{studies.ended(self._study)}{of}: trial {number} {how}; {self._said()}", flush=True)
 
     def close(self) -> None:
         """Leave the last state on the terminal."""
         if self._bar is not None:
             self._bar.close()
-
-    def _ended(self) -> int:
-        counts = studies.counts(self._study)
-        return sum(counts.get(state, 0) for state in ("COMPLETE", "PRUNED", "FAIL"))
 
     def _said(self) -> str:
         best, counts = studies.best(self._study), studies.counts(self._study)

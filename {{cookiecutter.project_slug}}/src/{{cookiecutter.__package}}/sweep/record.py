@@ -7,6 +7,7 @@ logged, because nobody answered or the driver was killed, is logged the next tim
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..cli import one_line
 from ..registry.store import Store, answering
 from . import pictures
 from .study import ERROR, IDENTITY, SCORES, TRACEBACK, best
@@ -55,7 +56,7 @@ class Record:
                 what()
             self.trouble = ""
         except Exception as error:
-            self.trouble = " ".join(str(error).split()) or type(error).__name__
+            self.trouble = one_line(error) or type(error).__name__
 
     def _catch_up(self) -> None:
         store = self._connected()
@@ -141,7 +142,8 @@ class Record:
         # As tags: a study that is resumed may find a better trial, and parameters cannot change.
         for name, value in trial.params.items():
             client.set_tag(run, f"best.{name}", str(value))
-        for name, importance in pictures.importances(self._study).items():
-            client.log_metric(run, f"importance.{name}", importance)
-        for file, figure in pictures.draw(self._study, self._metrics).items():
+        shares = pictures.importances(self._study)
+        for name, share in shares.items():
+            client.log_metric(run, f"importance.{name}", share)
+        for file, figure in pictures.draw(self._study, self._metrics, shares).items():
             client.log_figure(run, figure, file)

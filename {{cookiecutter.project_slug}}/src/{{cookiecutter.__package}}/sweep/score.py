@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import config, tasks
-from ..cli import Refusal
+from ..cli import Refusal, one_line
 from ..pipeline import train
 from . import folds
 
@@ -67,7 +67,7 @@ class Scorer:
         except Exception as error:
             # A refusal stands for what the estimator has raised.
             cause = (isinstance(error, Refusal) and error.__context__) or error
-            said = f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+            said = f"{type(cause).__name__}: {one_line(cause)}"
             return Score(job.trial, job.fold, [], said, "".join(format_exception(cause)))
 
     def _score(self, job: Job) -> list[float]:

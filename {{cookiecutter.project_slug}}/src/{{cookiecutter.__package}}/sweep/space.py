@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from .. import config
-from ..cli import Refusal
+from ..cli import Refusal, one_line
 from ..pipeline import train
 from .score import ENCODING, ESTIMATOR
 
@@ -36,7 +36,7 @@ def parsed(text: str, where: str) -> Override:
     try:
         return OverridesParser.create().parse_override(text)
     except HydraException as error:
-        raise Refusal(f"{where}: {text!r} is not Hydra's grammar: {_line(error)}") from None
+        raise Refusal(f"{where}: {text!r} is not Hydra's grammar: {one_line(error)}") from None
 
 
 def read(path: Path) -> dict[str, Override]:
@@ -49,7 +49,7 @@ def read(path: Path) -> dict[str, Override]:
     try:
         lines: Any = OmegaConf.to_container(OmegaConf.load(path))
     except (YAMLError, OSError) as error:
-        raise Refusal(f"{path} cannot be read: {_line(error)}") from None
+        raise Refusal(f"{path} cannot be read: {one_line(error)}") from None
     if not isinstance(lines, dict) or not lines:
         raise Refusal(f"{path} names no setting to try")
     return {str(key): parsed(f"{key}={value}", str(path)) for key, value in lines.items()}
@@ -62,7 +62,7 @@ def distributions(overrides: Mapping[str, Override], where: str) -> Space:
         try:
             found[key] = _distribution(override)
         except (TypeError, ValueError) as error:
-            raise Refusal(f"{where}: {key}: {_line(error)}") from None
+            raise Refusal(f"{where}: {key}: {one_line(error)}") from None
     return found
 
 
@@ -118,7 +118,11 @@ def check(names: Iterable[str], model: config.Model, where: str) -> None:
 
 def suggest(trial: "Trial", space: Space) -> dict[str, Any]:
     """The trial's values: those it has already, and the sampler's for the others."""
-    from optuna.distributions import FloatDistribution, IntDistribution
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
 
     found: dict[str, Any] = {}
     for name, kind in space.items():
@@ -128,8 +132,8 @@ def suggest(trial: "Trial", space: Space) -> dict[str, Any]:
             )
         elif isinstance(kind, IntDistribution):
             found[name] = trial.suggest_int(name, kind.low, kind.high, step=kind.step, log=kind.log)
-        else:
-            found[name] = trial.suggest_categorical(name, getattr(kind, "choices"))  # noqa: B009
+        elif isinstance(kind, CategoricalDistribution):
+            found[name] = trial.suggest_categorical(name, kind.choices)
     return found
 
 
@@ -149,7 +153,3 @@ def _holds(kind: "BaseDistribution", value: Any) -> bool:
         return math.isfinite(number) and kind._contains(number)
     except (TypeError, ValueError):
         return False
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from .. import config, features, locks, paths
-from ..cli import Busy, Refusal
+from ..cli import Busy, Refusal, behind
 from ..instantiate import instantiate
 from .score import ENCODING, ESTIMATOR, Scorer
 from .space import Space
@@ -163,16 +163,8 @@ def failing() -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise Refusal(f"conf/sweep/: {error.name} is needed, and not installed") from None
     except (StorageInternalError, SQLAlchemyError) as error:
-        cause: BaseException = error
-        while cause.__cause__:
-            cause = cause.__cause__
-        said = _line(cause)[:300]
-        where = address().partition("://")[0]
-        raise Refusal(f"Optuna's storage ({where}, see OPTUNA_STORAGE) fails: {said}") from None
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+        where = f"{address().partition('://')[0]}, see OPTUNA_STORAGE"
+        raise Refusal(f"Optuna's storage ({where}) fails: {behind(error)}") from None
 
 
 def _quiet() -> None:
@@ -186,6 +178,11 @@ def counts(study: "Study") -> dict[str, int]:
     for trial in study.get_trials(deepcopy=False):
         found[trial.state.name] = found.get(trial.state.name, 0) + 1
     return found
+
+
+def ended(study: "Study") -> int:
+    """How many trials are at their end, whichever."""
+    return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
 
 
 def best(study: "Study") -> "FrozenTrial | None":
