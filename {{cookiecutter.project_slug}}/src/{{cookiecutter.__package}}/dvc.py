@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -17,10 +18,11 @@ PUSHED = Path(".dvc/tmp/pushed")
 BUSY = Path(".dvc/tmp/rwlock")  # who works on which file
 
 
-def dvc(*arguments: str) -> None:
+def dvc(*arguments: str, hushed: Callable[[], bool] = lambda: False) -> None:
     """Run a DVC command in the project folder; `Refusal` when it fails, after its own output.
 
     The `Refusal` says what the failed stage has said, if that was one sentence, or what DVC has.
+    What DVC says while `hushed` is true is not shown: to Ctrl+C it may answer with a traceback.
     """
     said: dict[str, str] = {}
     with subprocess.Popen(
@@ -32,7 +34,8 @@ def dvc(*arguments: str) -> None:
         close_fds=False,  # it holds our locks until it ends, see `locks.exclusive`
     ) as process:
         for line in process.stderr or ():
-            print(line, end="", file=sys.stderr, flush=True)
+            if not hushed():
+                print(line, end="", file=sys.stderr, flush=True)
             kind, colon, rest = line.strip().partition(": ")
             if colon and kind in ("error", "ERROR"):
                 said[kind] = rest

@@ -58,7 +58,7 @@ def _sweep(arguments: Sequence[str], stop: Stop) -> int:
     order = understood(arguments)
     settings = order.params.sweep
     with locks.exclusive("retrain", wait=PATIENCE):  # which makes the training rows anew
-        dvc("repro", "--quiet", "split")
+        dvc("repro", "--quiet", "split", hushed=lambda: stop.asked)
         scorer = scorer_of(order.params)
         data_md5 = files.digest(paths.TRAIN, "md5")
     called = studies.name(scorer, order.space, data_md5)
