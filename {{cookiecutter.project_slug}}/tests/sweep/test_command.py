@@ -1,3 +1,6 @@
+"""What a sweep makes of its arguments, and how it ends before the first trial."""
+
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,8 +122,10 @@ def test_ctrl_c_before_the_first_trial_ends_with_a_sentence(
 ) -> None:
     stop = Stop()
 
-    def pressed(*arguments: str) -> None:
+    def pressed(*arguments: str, hushed: Callable[[], bool]) -> None:
+        assert not hushed()
         stop.asked = True
+        assert hushed()
         raise Refusal("`dvc repro` failed")
 
     monkeypatch.setattr(command, "dvc", pressed)
@@ -130,6 +135,6 @@ def test_ctrl_c_before_the_first_trial_ends_with_a_sentence(
     stop.asked = False
     with pytest.raises(Refusal, match=r"dvc repro"):
         monkeypatch.setattr(
-            command, "dvc", lambda *_: (_ for _ in ()).throw(Refusal("`dvc repro`"))
+            command, "dvc", lambda *_, **__: (_ for _ in ()).throw(Refusal("`dvc repro`"))
         )
         command.sweep([], stop)
