@@ -174,7 +174,8 @@ def stopped(project: Project, lines: int, wait: float, *settings: str) -> tuple[
 
 
 @pytest.mark.parametrize(
-    ("lines", "wait"), [(0, 1.0), (0, 2.0), (0, 3.0), (0, 4.0), (1, 0.2), (2, 0.0), (6, 0.1)]
+    ("lines", "wait"),
+    [(0, 0.5), (0, 1.5), (0, 2.0), (0, 3.0), (0, 4.0), (1, 0.2), (2, 0.0), (6, 0.1)],
 )
 def test_ctrl_c_stops_in_good_order_and_says_how_to_go_on(
     lines: int, wait: float, project: Project
